@@ -1,0 +1,1 @@
+"""What builds the project: from published documents to `openapi/`, and from there to `generated/`."""

@@ -1,0 +1,1 @@
+"""OpenAPI documents: reading, normalising, comparing and correcting them."""
