@@ -1,0 +1,83 @@
+"""The Python SDK for Civitai: catalogue, generation, files and accounts.
+
+    from civitai_ext import Civitai
+
+    with Civitai() as civitai:
+        for model in civitai.models.list(query="pony", types=["LORA"], limit=5):
+            print(model.name)
+
+`AsyncCivitai` is the same for `async` programs. Names are imported when they are first used, so importing the package
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from civitai_ext._version import __version__
+
+if TYPE_CHECKING:
+    from civitai_ext import errors as errors
+    from civitai_ext._async.client import AsyncCivitai as AsyncCivitai
+    from civitai_ext._async.pager import AsyncPager as AsyncPager
+    from civitai_ext._async.workflows import AsyncWorkflow as AsyncWorkflow
+    from civitai_ext._backoff import RetryPolicy as RetryPolicy
+    from civitai_ext._sync.client import Civitai as Civitai
+    from civitai_ext._sync.pager import Pager as Pager
+    from civitai_ext._sync.workflows import Workflow as Workflow
+    from civitai_ext.air import Air as Air
+    from civitai_ext.air import AirError as AirError
+    from civitai_ext.errors import CivitaiError as CivitaiError
+    from civitai_ext.estimates import Estimate as Estimate
+    from civitai_ext.progress import Progress as Progress
+    from civitai_ext.steps import Step as Step
+
+__all__ = [
+    "Air",
+    "AirError",
+    "AsyncCivitai",
+    "AsyncPager",
+    "AsyncWorkflow",
+    "Civitai",
+    "CivitaiError",
+    "Estimate",
+    "Pager",
+    "Progress",
+    "RetryPolicy",
+    "Step",
+    "Workflow",
+    "__version__",
+    "errors",
+]
+
+_WHERE = {
+    "Air": "air",
+    "AirError": "air",
+    "AsyncCivitai": "_async.client",
+    "AsyncPager": "_async.pager",
+    "AsyncWorkflow": "_async.workflows",
+    "Civitai": "_sync.client",
+    "CivitaiError": "errors",
+    "Estimate": "estimates",
+    "Pager": "_sync.pager",
+    "Progress": "progress",
+    "RetryPolicy": "_backoff",
+    "Step": "steps",
+    "Workflow": "_sync.workflows",
+}
+
+if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for Any
+
+    def __getattr__(name: str) -> Any:
+        if name == "errors":
+            return importlib.import_module("civitai_ext.errors")
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

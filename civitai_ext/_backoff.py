@@ -1,0 +1,157 @@
+"""When to ask again, and after how long: decisions only, nothing is sent and nobody sleeps here."""
+
+from __future__ import annotations
+
+import random as _random
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import attrs
+
+from civitai_ext import errors
+
+__all__ = ["RetryPolicy", "delay_after", "parse_retry_after", "retry_after_of"]
+
+_SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
+_FOREVER: Final = 1e9
+
+# 520 to 530 are Cloudflare's: it could not get an answer from the service behind it.
+_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
+
+
+def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{attribute.name} must not be negative, but is {value!r}")
+
+
+def _at_least_one(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if not value >= 1:
+        raise ValueError(f"{attribute.name} counts the first try too, so it is at least 1, not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often, and how patiently, a request that failed is sent again.
+
+    A request that does the same whether it is sent once or twice is repeated after
+
+    - a connection that failed, broke or timed out, and an answer that was cut;
+    - 408, 429, 500, 502, 503, 504 and 520 to 530.
+
+    Any other request is repeated only if the first one was certainly not acted on: if no connection was made, or after
+    429 or 503 with a `Retry-After`. Never repeated is a page number beyond the service's limit, which comes as 429 too.
+
+    The delays are `base`, twice that, four times that… seconds, up to `cap`, each shortened by a random part of up to
+    `jitter`, so that clients which failed together do not come back together. A `Retry-After` is used instead of them,
+    and never undercut; if it asks for more than `max_retry_after` seconds, the error is raised at once.
+
+    These rules may change between releases.
+
+    Attributes:
+        attempts: How many times a request is sent at most, the first time included.
+        base: The first delay in seconds.
+        cap: The longest delay in seconds that the policy chooses itself.
+        max_retry_after: The longest `Retry-After` in seconds that is waited for.
+        jitter: The largest part of a delay that is left to chance, from 0 to 1.
+
+    >>> RetryPolicy(jitter=0).decide(2, idempotent=True, status=502)
+    1.0
+    >>> RetryPolicy().decide(1, idempotent=False, status=502) is None
+    True
+    """
+
+    attempts: int = attrs.field(default=4, validator=_at_least_one)
+    base: float = attrs.field(default=0.5, validator=_positive)
+    cap: float = attrs.field(default=8.0, validator=_positive)
+    max_retry_after: float = attrs.field(default=60.0, validator=_positive)
+    jitter: float = attrs.field(default=0.25, validator=[_positive, attrs.validators.le(1)])
+
+    @classmethod
+    def off(cls) -> RetryPolicy:
+        """Send every request once."""
+        return cls(attempts=1)
+
+    def decide(
+        self,
+        attempt: int,
+        *,
+        idempotent: bool,
+        request_sent: bool = True,
+        status: int | None = None,
+        retry_after: float | None = None,
+        final: bool = False,
+        random: Callable[[], float] = _random.random,
+    ) -> float | None:
+        """Give the seconds after which to send the request again; None to give up.
+
+        Args:
+            attempt: How many times it has been sent, at least 1.
+            idempotent: Whether sending it twice does what sending it once does.
+            request_sent: Whether it may have reached the service.
+            status: The status of the answer; None if there was no whole answer.
+            retry_after: What the answer asked for.
+            final: Whether the answer says that asking again is of no use.
+            random: Gives a number from 0 to below 1.
+        """
+        if final or attempt >= self.attempts or (retry_after is not None and retry_after > self.max_retry_after):
+            return None
+        if idempotent:
+            again = status is None or status in _PASSING
+        elif status is None:
+            again = not request_sent
+        else:
+            again = status in (429, 503) and retry_after is not None
+        if not again:
+            return None
+        if retry_after is not None:
+            return retry_after + self.base * self.jitter * random()
+        doubled = self.base * 2.0 ** min(attempt - 1, 64)
+        return min(self.cap, doubled) * (1 - self.jitter * random())
+
+
+def delay_after(error: errors.CivitaiError, policy: RetryPolicy, attempt: int, *, idempotent: bool) -> float | None:
+    """Give the seconds after which to send a request again that ended in `error`; None to give up."""
+    if isinstance(error, errors.ApiError):
+        final = isinstance(error, errors.PageLimitReached)
+        return policy.decide(
+            attempt, idempotent=idempotent, status=error.status, retry_after=error.retry_after, final=final
+        )
+    if isinstance(error, errors.ConnectionFailed):
+        return policy.decide(attempt, idempotent=idempotent, request_sent=error.sent)
+    cut = isinstance(error, errors.UnexpectedResponse) and error.truncated
+    return policy.decide(attempt, idempotent=idempotent, final=not cut)
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Read a `Retry-After`, in seconds or as a date, as the seconds to wait from `now` (seconds since 1970).
+
+    The result is never negative; None if the header is missing or cannot be read.
+
+    >>> parse_retry_after("1.5", 0), parse_retry_after("soon", 0)
+    (1.5, None)
+    >>> parse_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", now=20)
+    40.0
+    """
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(max(float(text), 0.0), _FOREVER)
+    try:
+        return min(max(parsedate_to_datetime(text).timestamp() - now, 0.0), _FOREVER)
+    except (TypeError, ValueError, IndexError, OverflowError, OSError):
+        return None
+
+
+def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
+    """Read the delay that an answer asks for from its headers (names in lower case).
+
+    `retry-after-ms`, which some gateways add, is more exact and wins.
+
+    >>> retry_after_of({"retry-after": "2", "retry-after-ms": "1750"}, 0)
+    1.75
+    """
+    text = headers.get("retry-after-ms", "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(max(float(text) / 1000, 0.0), _FOREVER)
+    return parse_retry_after(headers.get("retry-after"), now)

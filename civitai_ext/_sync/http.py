@@ -1,0 +1,249 @@
+# Derived from civitai_ext/_async/http.py by scripts/unasync.py: change that file, then run `make fix`.
+"""HTTP itself. No other module names the HTTP library, and none of its types or exceptions leaves this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+from civitai_api.runtime import Response
+
+from civitai_ext._lazy import Lazy
+from civitai_ext._redact import public_text, redacted_logs
+from civitai_ext.errors import (
+    CivitaiError,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidRequest,
+    RequestTimeout,
+    UnexpectedResponse,
+)
+
+__all__ = ["Http", "Stream"]
+
+DEFAULT_TIMEOUT: Final = 60.0
+_CONNECT_TIMEOUT: Final = 10.0
+_POOL_TIMEOUT: Final = 30.0
+_LARGEST_BODY: Final = 256 * 1024 * 1024
+
+# With these no connection was made, so the service knows nothing of the request.
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_NOT_SENDABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
+
+
+class Stream:
+    """An answer whose body has not been read yet.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, names in lower case.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+        self._response = response
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body piece by piece, as it comes over the wire: a `content-encoding` is not undone.
+
+        Raises:
+            UnexpectedResponse: The connection broke before the body was whole.
+            RequestTimeout: Nothing came for too long.
+        """
+        failure: CivitaiError | None = None
+        try:
+            for chunk in self._response.iter_raw():
+                if chunk:
+                    yield chunk
+        except httpx.HTTPError as error:
+            failure = self._cut(error)
+        if failure is not None:
+            raise failure
+
+    def read(self, limit: int = _LARGEST_BODY) -> Response:
+        """Give the answer with its whole body, decompressed.
+
+        Raises:
+            UnexpectedResponse: The connection broke before the body was whole, or it is longer than `limit` bytes.
+            RequestTimeout: Nothing came for too long.
+        """
+        failure: CivitaiError | None = None
+        body = bytearray()
+        try:
+            for chunk in self._response.iter_bytes():
+                body += chunk
+                if len(body) > limit:
+                    raise self._unexpected(f"the body is longer than {limit} bytes")
+        except httpx.HTTPError as error:
+            failure = self._cut(error)
+        if failure is not None:
+            raise failure
+        return Response(self.status, self.headers, bytes(body))
+
+    def _cut(self, error: httpx.HTTPError) -> CivitaiError:
+        if isinstance(error, httpx.TimeoutException):
+            return _failure(error, str(self._response.url))
+        return _with_cause(self._unexpected(f"the body is not whole ({_reason(error)})", truncated=True), error)
+
+    def _unexpected(self, message: str, *, truncated: bool = False) -> UnexpectedResponse:
+        return UnexpectedResponse(
+            message,
+            status=self.status,
+            media_type=self.headers.get("content-type", "").partition(";")[0].strip().lower(),
+            truncated=truncated,
+            method=self._response.request.method,
+            url=str(self._response.url),
+        )
+
+
+class Http:
+    """Sends requests over connections that are kept open between them. The first request makes the client.
+
+    Redirects are not followed, cookies are not kept, and no credential is taken from a netrc file. Proxies and
+    certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`…) unless they are given.
+
+    Args:
+        timeout: How many seconds the service may be silent before a request is given up.
+        transport: What sends, instead of the network: a transport of the HTTP library.
+        verify: As the HTTP library takes it: True, False, or an `ssl.SSLContext`.
+        proxy: As the HTTP library takes it: the URL of a proxy for all requests.
+    """
+
+    def __init__(
+        self, *, timeout: float = DEFAULT_TIMEOUT, transport: Any = None, verify: Any = True, proxy: Any = None
+    ) -> None:
+        self._timeout = timeout
+        self._options = {"transport": transport, "verify": verify, "proxy": proxy}
+        self._client = Lazy(self._make)
+
+    def _make(self) -> httpx.Client:
+        try:
+            return httpx.Client(
+                **self._options,
+                follow_redirects=False,
+                # A session cookie would be a second credential, and would make one request depend on another.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            )
+        except (ImportError, ValueError, OSError) as error:
+            raise ConfigurationError(f"The HTTP client cannot be set up: {public_text(str(error))}") from error
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | Iterable[bytes] | None = None,
+        timeout: float | None = None,
+    ) -> Response:
+        """Send a request and give back the whole answer, whatever its status.
+
+        A `content` that comes in pieces needs a `content-length` header, else it is sent chunked.
+
+        Raises:
+            ConfigurationError: The client is closed, or cannot be set up, or cannot be used here.
+            ConnectionFailed: No answer came; `sent` tells whether the request may have reached the service.
+            InvalidRequest: The URL or a header cannot be sent.
+            RequestTimeout: No answer came in time.
+            UnexpectedResponse: The answer was cut, or is too long.
+        """
+        with self._open(method, url, headers or {}, content, timeout) as stream:
+            return stream.read()
+
+    @contextmanager
+    def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Iterator[Stream]:
+        """Send a request and give back the answer with its body still to be read. Raises what `send` does.
+
+        The service is asked not to compress, so that lengths and ranges mean the file itself.
+        """
+        with self._open(method, url, {"accept-encoding": "identity", **(headers or {})}, None, timeout) as stream:
+            yield stream
+
+    @contextmanager
+    def _open(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | Iterable[bytes] | None,
+        timeout: float | None,
+    ) -> Iterator[Stream]:
+        response = self._begin(method, url, headers, content, timeout)
+        if isinstance(response, CivitaiError):
+            raise response
+        try:
+            yield Stream(response)
+        finally:
+            response.close()
+
+    def _begin(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | Iterable[bytes] | None,
+        timeout: float | None,
+    ) -> httpx.Response | CivitaiError:
+        """Give the answer as soon as its headers are there, or the error.
+
+        The error is not raised here: the exception of the HTTP library, which holds the request's headers and so the
+        token, would be attached to it.
+        """
+        client = self._client.get()
+        silence = self._timeout if timeout is None else timeout
+        limits = httpx.Timeout(silence, connect=min(silence, _CONNECT_TIMEOUT), pool=min(silence, _POOL_TIMEOUT))
+        try:
+            request = client.build_request(method, url, headers=headers, content=content, timeout=limits)
+            with redacted_logs():
+                return client.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            return _failure(error, url)
+
+    def close(self) -> None:
+        """Close the connections. The object cannot be used after that; closing it again does nothing."""
+        client = self._client.take()
+        if client is not None:
+            client.close()
+
+
+def _failure(error: Exception, url: str) -> CivitaiError:
+    """The exception for a request that got no answer."""
+    try:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    if isinstance(error, _NOT_SENDABLE):
+        # Its text quotes the header that is at fault, which may be the one with the token.
+        return InvalidRequest(f"The URL or a header of the request to {host or 'the service'} cannot be sent")
+    sent = not isinstance(error, _NOT_SENT)
+    if isinstance(error, httpx.TimeoutException):
+        doing = "answer" if sent else "accept a connection"
+        return RequestTimeout(f"{host} did not {doing} in time", host=host, sent=sent)
+    doing = "The connection to {} broke" if sent else "No connection could be made to {}"
+    return _with_cause(ConnectionFailed(f"{doing.format(host)}: {_reason(error)}", host=host, sent=sent), error)
+
+
+def _root(error: BaseException) -> OSError | None:
+    """The error of the operating system that is behind one of the HTTP library."""
+    root = None
+    cause: BaseException | None = error
+    while cause is not None:
+        root = cause if isinstance(cause, OSError) else root
+        cause = cause.__cause__
+    return root
+
+
+def _reason(error: Exception) -> str:
+    return public_text(str(_root(error) or error)) or type(error).__name__
+
+
+def _with_cause(failure: CivitaiError, error: Exception) -> CivitaiError:
+    failure.__cause__ = _root(error)
+    return failure

@@ -1,0 +1,465 @@
+"""What can go wrong, as one tree of exceptions.
+
+Everything that this package raises on purpose is a `CivitaiError`. Below it, classes are named by meaning, and have a
+parent from the standard library where one fits, so that `except TimeoutError` or `except LookupError` work too:
+
+    CivitaiError
+    ├── ConfigurationError (ValueError)      the client cannot be set up, or cannot be used, like this
+    ├── InvalidRequest (ValueError)          a call that the service would refuse; nothing was sent
+    ├── ApiError                             the service answered with an error
+    │   ├── BadRequest                       400
+    │   ├── AuthenticationError              401
+    │   ├── PermissionDenied                 403
+    │   │   ├── EarlyAccess                  the file has to be bought, or waited for
+    │   │   └── InsufficientBuzz             the account cannot pay for the work
+    │   ├── NotFound (LookupError)           404
+    │   ├── Conflict                         409
+    │   ├── Gone                             410
+    │   ├── PayloadTooLarge                  413
+    │   ├── UnprocessableContent             422
+    │   ├── RateLimited                      429
+    │   ├── PageLimitReached                 429 that no waiting cures: a page too far, use a cursor
+    │   ├── RegionBlocked                    451
+    │   └── ServerError                      5xx
+    │       └── ServiceOverloaded            503
+    ├── ConnectionFailed (ConnectionError)   no answer came
+    │   └── RequestTimeout (TimeoutError)    … in time
+    ├── UnexpectedResponse                   an answer came that cannot be understood
+    ├── WorkflowError                        a workflow ended without success
+    │   ├── WorkflowFailed
+    │   ├── WorkflowExpired
+    │   └── WorkflowCanceled
+    ├── WaitTimeout (TimeoutError)           a workflow is not done yet; it goes on
+    └── BudgetExceeded                       the work costs more than was allowed; nothing was submitted
+
+The text of an error is a sentence that says what happened, followed by what to do about it if that is known. Neither
+holds a token, and neither do the attributes. Errors can be copied and pickled.
+"""
+
+# ruff: noqa: N818  # the names say what happened; all of them are errors
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from civitai_ext._redact import public_url
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "BadRequest",
+    "BudgetExceeded",
+    "CivitaiError",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectionFailed",
+    "EarlyAccess",
+    "Gone",
+    "InsufficientBuzz",
+    "InvalidRequest",
+    "NotFound",
+    "PageLimitReached",
+    "PayloadTooLarge",
+    "PermissionDenied",
+    "RateLimited",
+    "RegionBlocked",
+    "RequestTimeout",
+    "ServerError",
+    "ServiceOverloaded",
+    "UnexpectedResponse",
+    "UnprocessableContent",
+    "WaitTimeout",
+    "WorkflowCanceled",
+    "WorkflowError",
+    "WorkflowExpired",
+    "WorkflowFailed",
+]
+
+
+class CivitaiError(Exception):
+    """The parent of every error of this package.
+
+    Attributes:
+        message: What happened.
+        hint: What to do about it; None if there is nothing to say.
+
+    >>> str(CivitaiError("The kettle is empty", hint="Fill it."))
+    'The kettle is empty. Fill it.'
+    """
+
+    default_hint: ClassVar[str | None] = None
+
+    message: str
+    hint: str | None
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint if hint is not None else self.default_hint
+
+    def describe(self) -> str:
+        """Say what happened, without the hint."""
+        return self.message or type(self).__name__
+
+    def __str__(self) -> str:
+        # An error that cannot be printed hides the one that it is about.
+        try:
+            text = self.describe().rstrip()
+            if not self.hint:
+                return text
+            return f"{text}{'' if text.endswith(('.', '!', '?', '…')) else '.'} {self.hint}"
+        except Exception:
+            return type(self).__name__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The way that exceptions have of their own calls the class with `args`, which leaves out what is keyword-only.
+        return (_restore, (type(self), self.args), self.__dict__)
+
+
+def _restore(cls: type[CivitaiError], args: tuple[Any, ...]) -> CivitaiError:
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
+
+# ------------------------------------------------------------------------------------------------------ before sending
+
+
+class ConfigurationError(CivitaiError, ValueError):
+    """The client cannot be set up, or cannot be used, the way that was asked for."""
+
+
+class InvalidRequest(CivitaiError, ValueError):
+    """A call that the service would refuse, or would understand in another way. It was not sent."""
+
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+class ApiError(CivitaiError):
+    """The service answered with an error.
+
+    Attributes:
+        status: The HTTP status.
+        code: The error's name, if the service gave one, such as `REGION_BLOCKED` or `invalid_grant`.
+        message: The service's own words; empty if there were none.
+        body: The body, parsed if it was JSON, else as text; None if it was empty.
+        request_id: What to name when reporting the error to Civitai.
+        retry_after: Seconds after which the service wants to be asked again.
+        method: The HTTP method of the request.
+        url: The URL of the request, with its secrets masked.
+        hint: What to do about it.
+
+    >>> error = NotFound("No model with id 1", status=404, method="GET", url="https://civitai.com/api/v1/models/1")
+    >>> print(error)
+    GET https://civitai.com/api/v1/models/1 answered 404 Not Found: No model with id 1
+    """
+
+    status: int
+    code: str | None
+    body: Any
+    request_id: str | None
+    retry_after: float | None
+    method: str
+    url: str
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int,
+        code: str | None = None,
+        body: Any = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        method: str = "",
+        url: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.body = body
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.method = method
+        self.url = public_url(url)
+
+    def describe(self) -> str:
+        """Say what was asked, what the answer was, and the service's own words."""
+        asked = f"{self.method} {self.url}".strip() or "The service"
+        named = f" (request id {self.request_id})" if self.request_id else ""
+        said = f": {self.message}" if self.message else ""
+        return f"{asked} answered {_status_text(self.status)}{named}{said}"
+
+
+def _status_text(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+class BadRequest(ApiError):
+    """The service cannot accept the request (400).
+
+    Attributes:
+        issues: What is wrong, by field; the key of what belongs to no field is empty.
+
+    >>> error = BadRequest(status=400, issues={"limit": ["Too big: expected number to be <=100"]})
+    >>> print(error)
+    The service answered 400 Bad Request: limit: Too big: expected number to be <=100
+    """
+
+    issues: Mapping[str, Sequence[str]]
+
+    def __init__(self, message: str = "", *, issues: Mapping[str, Sequence[str]] | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.issues = dict(issues or {})
+
+    def describe(self) -> str:
+        """Say what was asked and answered, and which fields are at fault."""
+        general = super().describe()
+        if not self.issues:
+            return general
+        listed = [f"{field}: {text}".lstrip(": ") for field, texts in self.issues.items() for text in texts]
+        more = f"; and {len(listed) - 5} more" if len(listed) > 5 else ""
+        return f"{general.rstrip('.')}{' -' if self.message else ':'} {'; '.join(listed[:5])}{more}"
+
+
+class AuthenticationError(ApiError):
+    """The service wants to know who is asking (401): no token was sent, or it refused the one that was.
+
+    Attributes:
+        token_source: Where the token that was sent came from; None if none was sent.
+    """
+
+    token_source: str | None
+
+    def __init__(self, message: str = "", *, token_source: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.token_source = token_source
+
+
+class PermissionDenied(ApiError):
+    """The account that the token belongs to may not do this (403)."""
+
+    default_hint = "The token may lack a scope, or the account the right to do this."
+
+
+class EarlyAccess(PermissionDenied):
+    """The file is for buyers until a certain time (403).
+
+    Attributes:
+        deadline: When it becomes free for all; None if the service did not say.
+    """
+
+    default_hint = "Buy access on the model's page, or wait until early access ends."
+
+    deadline: datetime | None
+
+    def __init__(self, message: str = "", *, deadline: datetime | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.deadline = deadline
+
+
+class InsufficientBuzz(PermissionDenied):
+    """The account does not have the Buzz that the work costs (403). Nothing was charged."""
+
+    default_hint = (
+        "Buy or earn Buzz, or allow more kinds of it with `currencies`; an estimate shows what the work costs."
+    )
+
+
+class NotFound(ApiError, LookupError):
+    """There is no such thing, or it is not visible to this account (404)."""
+
+
+class Conflict(ApiError):
+    """The thing is not in a state in which this can be done (409)."""
+
+
+class Gone(ApiError):
+    """The thing existed, and is not available any more (410)."""
+
+
+class PayloadTooLarge(ApiError):
+    """The request's body is larger than the service takes (413)."""
+
+
+class UnprocessableContent(ApiError):
+    """The request's content was understood and refused (422), for example by moderation."""
+
+
+class RateLimited(ApiError):
+    """Too many requests (429). `retry_after` says how long to wait, if the service said so."""
+
+    default_hint = "Wait before asking again, and ask for more per request where you can."
+
+
+class PageLimitReached(ApiError):
+    """The page is further in than page numbers reach (429). This is no rate limit: waiting does not help."""
+
+    default_hint = "Page numbers end after 1000 items: go on by cursor, as the pagers of this package do."
+
+
+class RegionBlocked(ApiError):
+    """The service does not answer in the country that the request came from (451)."""
+
+    default_hint = "Civitai refuses requests from this country or region; the request itself is not at fault."
+
+
+class ServerError(ApiError):
+    """The service failed (5xx)."""
+
+    default_hint = "The fault is the service's: try again later."
+
+
+class ServiceOverloaded(ServerError):
+    """The service cannot answer at the moment (503)."""
+
+    default_hint = "The service is overloaded or down for a moment: try again later."
+
+
+# ------------------------------------------------------------------------------------------- no answer, or no good one
+
+
+class ConnectionFailed(CivitaiError, ConnectionError):
+    """No answer came: the host was not reached, or the connection broke.
+
+    Attributes:
+        host: The host, with its port where that is not the usual one.
+        sent: Whether the request may have reached the service. If not, it is certain that nothing was done.
+    """
+
+    default_hint = "Check the network, the proxy settings, and that the host is right."
+
+    host: str
+    sent: bool
+
+    def __init__(self, message: str = "", *, host: str = "", sent: bool = True, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.host = host
+        self.sent = sent
+
+
+class RequestTimeout(ConnectionFailed, TimeoutError):
+    """No answer came in time."""
+
+    default_hint = "Try again, or allow more time with `timeout`."
+
+
+class UnexpectedResponse(CivitaiError):
+    """An answer that cannot be understood: a page where data was expected, or a body that is broken or cut.
+
+    Attributes:
+        status: The HTTP status.
+        media_type: The kind of the body, such as `text/html`; empty if the service gave none.
+        title: The title, if the body is an HTML page.
+        truncated: Whether the connection broke before the body was whole.
+        method: The HTTP method of the request.
+        url: The URL of the request, with its secrets masked.
+    """
+
+    status: int
+    media_type: str
+    title: str | None
+    truncated: bool
+    method: str
+    url: str
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int,
+        media_type: str = "",
+        title: str | None = None,
+        truncated: bool = False,
+        method: str = "",
+        url: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.media_type = media_type
+        self.title = title
+        self.truncated = truncated
+        self.method = method
+        self.url = public_url(url)
+
+    def describe(self) -> str:
+        """Say what was asked, and what is wrong with the answer."""
+        asked = f"{self.method} {self.url}".strip() or "The service"
+        said = f": {self.message}" if self.message else ""
+        return f"{asked} answered {_status_text(self.status)} with what cannot be understood{said}"
+
+
+# ----------------------------------------------------------------------------------------------------------- workflows
+
+
+class WorkflowError(CivitaiError):
+    """A workflow ended without success.
+
+    Attributes:
+        workflow: The workflow as it was last read.
+    """
+
+    workflow: Any
+
+    def __init__(self, message: str = "", *, workflow: Any, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.workflow = workflow
+
+    @property
+    def workflow_id(self) -> str | None:
+        """The workflow's id; None if it has none."""
+        found = getattr(self.workflow, "id", None)
+        return found if isinstance(found, str) else None
+
+
+class WorkflowFailed(WorkflowError):
+    """A step of the workflow failed, or was refused."""
+
+
+class WorkflowExpired(WorkflowError):
+    """The workflow was not done within its time."""
+
+
+class WorkflowCanceled(WorkflowError):
+    """The workflow was canceled."""
+
+
+class WaitTimeout(CivitaiError, TimeoutError):
+    """A workflow was not done within the time that was to be waited. It has not been stopped.
+
+    Attributes:
+        workflow_id: With it the waiting can be taken up again.
+    """
+
+    default_hint = "The work goes on: attach to it again by its id, or cancel it."
+
+    workflow_id: str
+
+    def __init__(self, message: str = "", *, workflow_id: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.workflow_id = workflow_id
+
+
+class BudgetExceeded(CivitaiError):
+    """The work would cost more than was allowed. It was not submitted.
+
+    Attributes:
+        estimate: What it would cost.
+    """
+
+    default_hint = "Raise `max_cost`, or make the work cheaper."
+
+    estimate: Any
+
+    def __init__(self, message: str = "", *, estimate: Any, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.estimate = estimate
