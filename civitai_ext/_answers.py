@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
-from civitai_api.runtime import Response
 
+from civitai_api.runtime import Response
 from civitai_ext import errors
 from civitai_ext._backoff import retry_after_of
 from civitai_ext._config import TOKEN_VARIABLES

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 import attrs
-from civitai_api.runtime import UNSET, ApiModel, Reference
 
+from civitai_api.runtime import UNSET, ApiModel, Reference
 from civitai_ext.errors import InvalidRequest
 
 __all__ = ["check_types"]

@@ -168,16 +168,12 @@ def _token(text: str, source: str) -> Secret:
 def _url(variable: str, given: str | None, environ: Mapping[str, str], default: str) -> str:
     source = variable if given is None else variable.removeprefix("CIVITAI_").lower()
     text = (environ.get(variable, "").strip() or default) if given is None else given.strip()
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
     # The value is not quoted: what is wrong with it may be a password in it.
-    if not usable or origin_of(text) is None:
+    if origin_of(text) is None:
         raise ConfigurationError(
             f"{source} is not an absolute http or https URL of a host", hint="It looks like https://civitai.com."
         )
+    parts = urlsplit(text)
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{source} must not have a query or a fragment", hint="Give the host alone.")
     return text.rstrip("/?#")
@@ -196,7 +192,7 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or port == 0:
         return None
     return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import attrs
+
 from civitai_api.orchestration.models import Blob, Workflow
 from civitai_api.runtime import ApiModel
 

@@ -61,7 +61,7 @@ class Polling:
         since = None if self._asked_at is None else now - self._asked_at
         pause = 0.0 if since is None or since >= 1.0 else min(1.0 - since, left)
         self._asked_at = now + pause
-        return Poll(pause=pause, hold=round(min(self._hold, left)))
+        return Poll(pause=pause, hold=round(min(self._hold, left - pause)))
 
     def refused(self) -> None:
         """The service does not hold requests (older deployments); go on with plain looks."""

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 from civitai_api.runtime import ApiModel, Reference, dump
-
 from civitai_ext.errors import InvalidRequest
 
 __all__ = ["OutputReference", "Step", "StepLike", "build_steps"]

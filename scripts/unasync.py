@@ -39,6 +39,7 @@ RULES: dict[str, str] = {
     r"\baclose\b": "close",
     r"\bimport asyncio\b": "import time",
     r"\basyncio\.sleep\b": "time.sleep",
+    r"\.asyncio(_detailed)?\b": r".sync\1",
     r"(?<![A-Za-z0-9])_async\b": "_sync",
 }
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from civitai_api.runtime import UNSET
 from civitai_api.site.api.model_versions import get_model_version
 from civitai_api.site.api.models import get_model, list_models
-
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext.errors import InvalidRequest

@@ -10,7 +10,6 @@ from civitai_ext._config import Config
 
 if TYPE_CHECKING:
     from civitai_api.site.models import CurrentUser
-
     from civitai_ext._async.catalogue import AsyncModels, AsyncModelVersions
     from civitai_ext._async.transport import AsyncTransport
     from civitai_ext._async.workflows import AsyncWorkflows

@@ -9,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from civitai_api.runtime import Response
 
+from civitai_api.runtime import Response
 from civitai_ext._lazy import AsyncLazy
 from civitai_ext._redact import public_text, redacted_logs
 from civitai_ext.errors import (
@@ -231,12 +231,15 @@ def _failure(error: Exception, url: str) -> CivitaiError:
 
 def _root(error: BaseException) -> OSError | None:
     """The error of the operating system that is behind one of the HTTP library."""
-    root = None
     cause: BaseException | None = error
     while cause is not None:
-        root = cause if isinstance(cause, OSError) else root
+        # The library below cuts the chain, but keeps what it caught as its first argument. The context is no help: it
+        # may be an error that the caller is handling.
+        for found in (cause, *cause.args[:1]):
+            if isinstance(found, OSError):
+                return found
         cause = cause.__cause__
-    return root
+    return None
 
 
 def _reason(error: Exception) -> str:

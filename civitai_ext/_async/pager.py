@@ -60,20 +60,24 @@ class AsyncPager(Generic[T]):
         self._identity = identity
         self._seen: set[Any] = set()
         self._cursors: set[str | None] = set()
-        self._skip, self._at = _parse(cursor)
+        self._begin = cursor
+        self._skip, self._next = _parse(cursor)
+        self._at: str | None = None
+        self._dropped = 0
         self._page: list[T] = []
         self._place = 0
-        self._next: str | None = self._at
         self._ended = False
 
     @property
     def cursor(self) -> str | None:
         """Where to go on later: give it to the same list as `cursor`. None when there is nothing left.
 
-        It is known after every item, also in the middle of a page.
+        It is known after every item, also in the middle of a page, and None before the first one.
         """
+        if not self._cursors:
+            return self._begin
         if self._place < len(self._page):
-            return f"~{self._skip + self._place}~{self._at or ''}"
+            return f"~{self._dropped + self._place}~{self._at or ''}"
         return None if self._ended else self._next
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -125,11 +129,13 @@ class AsyncPager(Generic[T]):
         if self._ended or self._next in self._cursors:
             self._ended = True
             return False
-        self._cursors.add(self._next)
         page = await self._fetch(self._next, self._size)
+        self._cursors.add(self._next)
         self._at, self._next = self._next, page.next
-        self._page, self._place = page.items[self._skip :], 0
-        self._skip = 0 if page.items else self._skip
+        # Pages may be smaller now than when the cursor was taken, so what is done with may span several.
+        self._dropped = min(self._skip, len(page.items))
+        self._skip -= self._dropped
+        self._page, self._place = page.items[self._dropped :], 0
         self._ended = page.next is None
         return True
 

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from civitai_api.runtime import Request, Response, UnexpectedAnswer
-
 from civitai_ext._answers import error_for, unexpected
 from civitai_ext._async.http import AsyncHttp
 from civitai_ext._backoff import RetryPolicy, delay_after

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import attrs
+
 from civitai_api.orchestration import models
 from civitai_api.orchestration.api.blobs import refresh_blob
 from civitai_api.orchestration.api.workflows import (
@@ -22,7 +23,6 @@ from civitai_api.orchestration.api.workflows import (
     update_workflow,
 )
 from civitai_api.runtime import UNSET, ApiModel
-
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._checks import check_types
@@ -265,6 +265,10 @@ class AsyncWorkflow:
         if error is not None:
             reasons = "; ".join(_reasons(self.steps))
             raise error(f"Workflow {self.id} {_ENDS[self.status]}{f': {reasons}' if reasons else ''}", workflow=self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An error that holds a workflow can be pickled; the connections behind it cannot.
+        return {"id": self.id, "snapshot": self.snapshot}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.status}>"

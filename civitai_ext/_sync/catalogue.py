@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from civitai_api.runtime import UNSET
 from civitai_api.site.api.model_versions import get_model_version
 from civitai_api.site.api.models import get_model, list_models
-
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import InvalidRequest

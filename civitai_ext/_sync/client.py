@@ -11,7 +11,6 @@ from civitai_ext._config import Config
 
 if TYPE_CHECKING:
     from civitai_api.site.models import CurrentUser
-
     from civitai_ext._backoff import RetryPolicy
     from civitai_ext._sync.catalogue import Models, ModelVersions
     from civitai_ext._sync.transport import Transport

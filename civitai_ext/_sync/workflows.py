@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import attrs
+
 from civitai_api.orchestration import models
 from civitai_api.orchestration.api.blobs import refresh_blob
 from civitai_api.orchestration.api.workflows import (
@@ -23,7 +24,6 @@ from civitai_api.orchestration.api.workflows import (
     update_workflow,
 )
 from civitai_api.runtime import UNSET, ApiModel
-
 from civitai_ext._checks import check_types
 from civitai_ext._outputs import Output, file_stem, is_error_page, outputs_of, suffix_of
 from civitai_ext._polling import Polling
@@ -266,6 +266,10 @@ class Workflow:
         if error is not None:
             reasons = "; ".join(_reasons(self.steps))
             raise error(f"Workflow {self.id} {_ENDS[self.status]}{f': {reasons}' if reasons else ''}", workflow=self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An error that holds a workflow can be pickled; the connections behind it cannot.
+        return {"id": self.id, "snapshot": self.snapshot}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.status}>"

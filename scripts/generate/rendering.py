@@ -11,20 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties import (
-    AnyProperty,
-    BooleanProperty,
-    DateTimeProperty,
-    FileProperty,
-    FloatProperty,
-    IntProperty,
-    ListProperty,
-    LiteralEnumProperty,
-    ModelProperty,
-    Property,
-    UnionProperty,
-)
+from openapi_python_client.parser.properties import AnyProperty, LiteralEnumProperty, ModelProperty
+from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.datetime import DateTimeProperty
+from openapi_python_client.parser.properties.file import FileProperty
+from openapi_python_client.parser.properties.float import FloatProperty
+from openapi_python_client.parser.properties.int import IntProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.none import NoneProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol as Property
+from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.strings import ClassName, PythonIdentifier, safe_for_docstring, snake_case
 
 from scripts.openapi.rewrite import LIMITS, MARK, Json
@@ -118,19 +114,17 @@ class Renderer:
             values = prop.additional_properties
             inner = self.annotation(values, reference=reference) if values else "Any"
             yield f"Mapping[str, {inner}]" if reference else f"dict[str, {inner}]"
-        elif isinstance(prop, ModelProperty) or self._is_named_enum(prop):
+        elif isinstance(prop, ModelProperty):
             yield str(prop.class_info.name)
         elif isinstance(prop, LiteralEnumProperty):
-            yield from self.literal(prop).split(" | ")
+            name = str(prop.class_info.name)
+            yield from [name] if name in self.enums else self.literal(prop).split(" | ")
         elif isinstance(prop, DateTimeProperty):
             yield "datetime"
         else:
             yield _SCALARS.get(type(prop), "str")
             if air:
                 yield "ToWire"
-
-    def _is_named_enum(self, prop: Property) -> bool:
-        return isinstance(prop, LiteralEnumProperty) and str(prop.class_info.name) in self.enums
 
     @staticmethod
     def literal(prop: LiteralEnumProperty) -> str:
@@ -229,7 +223,10 @@ class Renderer:
     def model_doc(self, model: ModelProperty) -> str:
         """The docstring of a class: what it is, then its fields with limits and defaults."""
         about = mark(model)
-        entries = [(str(prop.python_name), field_doc(self._facts(model, prop))) for prop in self._own(model)]
+        entries = [
+            (f"{prop.python_name} ({self.annotation(prop)})", field_doc(self._facts(model, prop)))
+            for prop in self._own(model)
+        ]
         entries += [(attribute(name), f"Always `{value}`.") for name, value in about.get("fixed", {}).items()]
         return _docstring(wrapped(model.description) or self._model_summary(model), "Attributes", entries)
 
@@ -294,7 +291,10 @@ class Renderer:
         }
         entries = [("body", field_doc(operation.get("requestBody", {})))] if endpoint.bodies else []
         entries += [
-            (str(prop.python_name), field_doc(described.get(prop.name.get_untrusted_value(), {})))
+            (
+                f"{prop.python_name} ({self.annotation(prop)})",
+                field_doc(described.get(prop.name.get_untrusted_value(), {})),
+            )
             for prop in self.parameters(endpoint)
         ]
         text = wrapped(operation.get("description"))
@@ -343,12 +343,12 @@ def _range(unit: str, low: float | None, high: float | None) -> list[str]:
 
 
 def _docstring(text: str, heading: str, entries: list[tuple[str, str]]) -> str:
-    entries = [(name, " ".join(doc.split())) for name, doc in entries if doc]
+    entries = [(name, " ".join(doc.split())) for name, doc in entries]
     if not entries:
         return text
     lines = (
         textwrap.fill(
-            f"{name}: {doc}",
+            f"{name}: {doc}".removesuffix(": "),
             width=_WIDTH,
             initial_indent="    ",
             subsequent_indent="        ",

@@ -6,7 +6,7 @@ judged by what they may no longer send, what they receive by what they can no lo
 is judged as something sent. A change of a field is told once, of the class that declares it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import groupby
@@ -226,8 +226,10 @@ def _own(schema: Json) -> Json:
     return parts[-1] if parts else schema
 
 
-def _unchosen(schema: Json) -> Json:
-    return {**_own(schema), "discriminator": None}
+def _remainder(schema: Json) -> Json:
+    """Give what a class says beside its bases, its fields and its discriminator, which are compared on their own."""
+    told = ("discriminator", "properties", "required")
+    return {key: value for key, value in _own(schema).items() if key not in told}
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -275,7 +277,13 @@ class _Place:
         return Change("Enum values", kind, self.subject, self.wire, repr(value), effect, reason)
 
 
+_Changed: TypeAlias = Callable[[str, Effect, str], Change]
+"""Makes a change of the operation in hand of a detail, an effect and a reason."""
+
+
 class _Comparison:
+    """Two revisions side by side."""
+
     def __init__(self, before: Json, after: Json) -> None:
         self.old = _Revision(before)
         self.new = _Revision(after)
@@ -344,7 +352,7 @@ class _Comparison:
                 if old[key] != new[key] and not found:
                     yield place.change("changed", "how it is written in a request", "compatible", "")
 
-    def _body(self, changed: Any, old: Json, new: Json, function: str) -> Iterator[Change]:
+    def _body(self, changed: _Changed, old: Json, new: Json, function: str) -> Iterator[Change]:
         if bool(old) != bool(new):
             yield changed(f"{'takes' if new else 'no longer takes'} a body", "breaking", "the arguments differ")
             return
@@ -353,7 +361,7 @@ class _Comparison:
         place = _Place("Operations", function, "body", True)
         yield from self._contents(changed, place, old.get("content", {}), new.get("content", {}), "takes")
 
-    def _answers(self, changed: Any, old: Json, new: Json, function: str) -> Iterator[Change]:
+    def _answers(self, changed: _Changed, old: Json, new: Json, function: str) -> Iterator[Change]:
         for status in old["responses"].keys() | new["responses"].keys():
             before, after = old["responses"].get(status), new["responses"].get(status)
             if before is None or after is None:
@@ -365,7 +373,7 @@ class _Comparison:
             if before.get("headers") != after.get("headers"):
                 yield changed(f"other headers with {status}", "compatible", "")
 
-    def _contents(self, changed: Any, place: _Place, old: Json, new: Json, verb: str) -> Iterator[Change]:
+    def _contents(self, changed: _Changed, place: _Place, old: Json, new: Json, verb: str) -> Iterator[Change]:
         for kind in old.keys() | new.keys():
             if kind not in new:
                 yield changed(f"no longer {verb} {kind}", "breaking", f"{place.wire} in that form is gone")
@@ -379,26 +387,30 @@ class _Comparison:
     def _step_types(self) -> Iterator[Change]:
         old, new = (_mapping(revision.named, STEP_TEMPLATE) for revision in (self.old, self.new))
         for value in old.keys() ^ new.keys():
-            revision, kind = (self.new, "added") if value in new else (self.old, "removed")
-            template = (new if value in new else old)[value]
+            is_new = value in new
+            revision, template = (self.new, new[value]) if is_new else (self.old, old[value])
             step = _mapping(revision.named, STEP).get(value, "")
             signature = [
                 revision.python(revision.fields.get(owner, {}).get(field, ({}, False))[0])
                 for owner, field in ((template, "input"), (step, "output"))
             ]
-            effect: Effect = "compatible" if kind == "added" else "breaking"
-            reason = "" if kind == "added" else "it can no longer be submitted"
-            yield Change("Step types", kind, value, value, " → ".join(signature), effect, reason)  # type: ignore[arg-type]
+            detail = " → ".join(signature)
+            if is_new:
+                yield Change("Step types", "added", value, value, detail, "compatible", "")
+            else:
+                yield Change("Step types", "removed", value, value, detail, "breaking", "it can no longer be submitted")
 
     def _classes(self) -> Iterator[Change]:
         """Tell which classes came and went, except those that a step type consists of."""
-        for revision, other, kind in ((self.old, self.new, "removed"), (self.new, self.old, "added")):
+        for revision, other in ((self.old, self.new), (self.new, self.old)):
             told = {*_mapping(revision.named, STEP_TEMPLATE).values(), *_mapping(revision.named, STEP).values()}
             for name in revision.named.keys() - other.named.keys() - told:
                 group = "Inputs" if name in revision.sent else "Answers"
-                effect: Effect = "compatible" if kind == "added" else "breaking"
-                reason = "" if kind == "added" else "the class is gone"
-                yield Change(group, kind, name, name, self._chosen_by(revision, name), effect, reason)  # type: ignore[arg-type]
+                detail = self._chosen_by(revision, name)
+                if revision is self.new:
+                    yield Change(group, "added", name, name, detail, "compatible", "")
+                else:
+                    yield Change(group, "removed", name, name, detail, "breaking", "the class is gone")
 
     @staticmethod
     def _chosen_by(revision: _Revision, name: str) -> str:
@@ -432,7 +444,7 @@ class _Comparison:
                 for c in self._fields(base, sent)
             }
             found += [c for c in fields if (c.kind, c.wire, c.detail) not in above]
-            if not fields and not found and _unchosen(old) != _unchosen(new):
+            if not fields and not found and _remainder(old) != _remainder(new):
                 found.append(place.change("changed", "declared differently", "compatible", "its fields are the same"))
         yield from found
 
@@ -572,8 +584,8 @@ class _Comparison:
         before, after = _flat(self.old, old), _flat(self.new, new)
         for path in sorted(before.keys() | after.keys()):
             was, now = before.get(path), after.get(path)
-            if was == now:
-                continue
+            if was == now or "date-time" in (was, now):
+                continue  # Which of two texts is a datetime is told as a change of type.
             key = path.rpartition(".")[2]
             is_tighter = now is not None and (
                 key in _EXACT

@@ -16,6 +16,7 @@ A document in the house form comes out as it went in.
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -78,11 +79,11 @@ def _normalised(document: Json, known: Json | None) -> Json:
     if known is not None:
         _keep_media(named, schemas(known))
     return {
-        "components": {"schemas": dict(sorted(named.items())), "securitySchemes": SECURITY},
-        "info": INFO,
+        "components": {"schemas": dict(sorted(named.items())), "securitySchemes": deepcopy(SECURITY)},
+        "info": deepcopy(INFO),
         "openapi": "3.1.1",
         "paths": _paths(document, known),
-        "servers": SERVERS,
+        "servers": deepcopy(SERVERS),
     }
 
 

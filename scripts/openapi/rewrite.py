@@ -210,14 +210,15 @@ def relax_requests(document: Json) -> None:
     """Require of callers only what the server requires.
 
     The document's `required` describes the server's own answers. A request may leave out every field that has a
-    default or is read-only; discriminators are what the class stands for.
+    default, is read-only or is a switch (absent means off); discriminators are what the class stands for.
     """
     for schema in schemas(document).values():
         mark = schema[MARK]
         if mark.get("sent") and "required" in schema:
-            left_out = {name for name, facts in mark["fields"].items() if facts.keys() & {"default", "read_only"}}
-            left_out |= {*mark.get("chosen_by", ())[:1], *mark.get("fixed", ())}
-            schema["required"] = [name for name in schema["required"] if name not in left_out]
+            optional = {name for name, facts in mark["fields"].items() if facts.keys() & {"default", "read_only"}}
+            optional |= {name for name, field in schema.get("properties", {}).items() if field.get("type") == "boolean"}
+            optional |= {*mark.get("chosen_by", ())[:1], *mark.get("fixed", ())}
+            schema["required"] = [name for name in schema["required"] if name not in optional]
 
 
 def restate_inherited(document: Json) -> None:

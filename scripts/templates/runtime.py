@@ -188,6 +188,7 @@ def wire(
     shape: Any = None,
     *,
     default: Any = attrs.NOTHING,
+    factory: Callable[[], Any] | None = None,
     init: bool = True,
     **limits: Any,
 ) -> Any:
@@ -196,6 +197,7 @@ def wire(
     A shape is `None` (as it comes), `DATETIME`, the name of a class, `[shape]` for a list, `{"": shape}` for a map,
     or a tuple of shapes for a union.
     """
+    default = default if factory is None else attrs.Factory(factory)
     return attrs.field(default=default, init=init, metadata={"wire": name, "shape": shape, **limits})
 
 
@@ -222,7 +224,7 @@ class ApiModel:
     __step__: ClassVar[str | None] = None
     """The step type whose input the class is."""
 
-    additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    additional_properties: dict[str, Any] = wire(factory=dict)
 
     @classmethod
     def from_dict(cls, src: Mapping[str, Any]) -> Self:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from civitai_api import runtime
 from civitai_api.runtime import Request, Response
-
 from civitai_ext import errors
 from civitai_ext._async.http import AsyncHttp
 from civitai_ext._async.transport import AsyncTransport
@@ -377,7 +377,19 @@ def test_a_host_that_refuses(make: Make) -> None:
     assert (error.host, error.sent) == (f"127.0.0.1:{port}", False)
     assert f"127.0.0.1:{port}" in str(error)
     assert len(driver.sleeps) == 3, "nothing was sent, so even a POST is repeated"
+    assert isinstance(error.__cause__, OSError)
     assert_standard_chain(error)
+
+
+def test_an_error_that_the_caller_handles_is_not_taken_for_the_reason(driver: Driver, server: FaultServer) -> None:
+    server.script(Raw(b""))
+    try:
+        raise FileNotFoundError("theirs")
+    except FileNotFoundError:
+        with pytest.raises(errors.ConnectionFailed) as caught:
+            driver.send(POST)
+    assert caught.value.__cause__ is None
+    assert "theirs" not in str(caught.value)
 
 
 def test_a_reset_connection(driver: Driver, server: FaultServer) -> None:

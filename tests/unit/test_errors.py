@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from civitai_api.runtime import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
+from civitai_api.runtime import Response
 from civitai_ext import errors
 from civitai_ext._answers import error_for, unexpected
 

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import socket
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -575,10 +576,11 @@ def test_an_answer_that_trickles_is_given_up(server: HTTPServer, monkeypatch: py
         documents.read(url(server))
 
 
-def test_nobody_answers(folder: Path, server: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    address = url(server)
-    server.server_close()
-    assert main([address, "--openapi", str(folder)]) == 2
+def test_nobody_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}/openapi.json"
+        assert main([address, "--openapi", str(folder)]) == 2
     assert f"refused: {address}: cannot be reached" in capsys.readouterr().err
 
 

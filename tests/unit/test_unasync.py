@@ -39,6 +39,7 @@ class AsyncThing:
             yield found
         async for item in other:
             await item.use([x async for x in item.aiter_bytes()])
+            await get_thing.asyncio(item)
         await other.aclose()
 '''
 
@@ -72,6 +73,7 @@ class Thing:
             yield found
         for item in other:
             item.use(list(item.iter_bytes()))
+            get_thing.sync(item)
         other.close()
 '''
 

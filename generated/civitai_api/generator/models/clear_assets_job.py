@@ -10,7 +10,7 @@ class ClearAssetsJob(JobTemplate):
     """Removes the assets of an earlier job. Its result has `total`.
 
     Attributes:
-        job_id: Job that owns the assets.
+        job_id (str): Job that owns the assets.
         type: Always `clearAssets`.
     """
 

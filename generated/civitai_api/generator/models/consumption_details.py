@@ -14,10 +14,10 @@ class ConsumptionDetails(ApiModel):
     """Use within a period.
 
     Attributes:
-        images: Number of pictures made.
-        total_cost: Cost in all.
-        start_date: Start of the period.
-        end_date: End of the period.
+        images (int): Number of pictures made.
+        total_cost (float): Cost in all.
+        start_date (datetime | None): Start of the period.
+        end_date (datetime | None): End of the period.
     """
 
     images: int | Unset = wire(default=UNSET)

@@ -14,12 +14,12 @@ class ControlNet(ApiModel):
     """A picture that guides the composition, given by `imageUrl` or `blobKey`.
 
     Attributes:
-        preprocessor: How to prepare the picture.
-        weight: Strength of the guidance.
-        start_step: Where in the sampling the guidance begins.
-        end_step: Where in the sampling the guidance ends.
-        blob_key: Key of a stored blob.
-        image_url: Address of the picture.
+        preprocessor (ImageTransformer): How to prepare the picture.
+        weight (float): Strength of the guidance.
+        start_step (float): Where in the sampling the guidance begins.
+        end_step (float): Where in the sampling the guidance ends.
+        blob_key (str): Key of a stored blob.
+        image_url (str): Address of the picture.
     """
 
     preprocessor: ImageTransformer | Unset = wire(default=UNSET)

@@ -10,9 +10,9 @@ class CopyAssetJob(JobTemplate):
     """Copies an asset of an earlier job. Its result may have `found` and `fileSize`.
 
     Attributes:
-        job_id: Job that owns the asset.
-        asset_name: Name of the asset.
-        destination_uri: Where to copy it.
+        job_id (str): Job that owns the asset.
+        asset_name (str): Name of the asset.
+        destination_uri (str): Where to copy it.
         type: Always `copyAsset`.
     """
 

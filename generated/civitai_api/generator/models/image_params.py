@@ -14,18 +14,18 @@ class ImageParams(ApiModel):
     """Settings of a picture.
 
     Attributes:
-        prompt: What to show.
-        negative_prompt: What to avoid.
-        scheduler: Sampler.
-        steps: Number of sampling steps; an independent client allows 1 to 100.
-        cfg_scale: How closely to follow the prompt; an independent client allows 1 to 30.
-        width: Width in pixels. The official client stops at 1024, an independent one at 2048 in multiples of 8. At
-            least 1.
-        height: Height in pixels; the same limits as for the width. At least 1.
-        seed: Seed of the noise; -1 picks one at random.
-        clip_skip: Number of final CLIP layers to skip; an independent client allows 1 to 12.
-        image: Picture to start from. Known from an independent client only.
-        strength: How far to depart from `image`, from 0 to 1. Known from an independent client only.
+        prompt (str): What to show.
+        negative_prompt (str): What to avoid.
+        scheduler (Scheduler): Sampler.
+        steps (int): Number of sampling steps; an independent client allows 1 to 100.
+        cfg_scale (float): How closely to follow the prompt; an independent client allows 1 to 30.
+        width (int): Width in pixels. The official client stops at 1024, an independent one at 2048 in multiples of
+            8. At least 1.
+        height (int): Height in pixels; the same limits as for the width. At least 1.
+        seed (int): Seed of the noise; -1 picks one at random.
+        clip_skip (int): Number of final CLIP layers to skip; an independent client allows 1 to 12.
+        image (str): Picture to start from. Known from an independent client only.
+        strength (float): How far to depart from `image`, from 0 to 1. Known from an independent client only.
     """
 
     prompt: str

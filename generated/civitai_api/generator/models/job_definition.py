@@ -17,25 +17,26 @@ class JobDefinition(ApiModel):
     """A job as the server holds it. Fields from `model` on belong to `textToImage`.
 
     Attributes:
-        id: Identifier of the job, a UUID.
-        created_at: When the job was submitted.
-        expire_at: When the server gives up on the job.
-        webhook: Address that is notified about the job.
-        properties: The caller's own values from the submission.
-        type: Kind of the job.
-        cost: Price of the job.
-        max_retry_attempt: How often the job may be retried.
-        dependencies: Jobs that come first; their form has not been published.
-        issued_by: Who submitted the job.
-        claim_duration: Duration of a worker's claim on the job, as `HH:mm:ss`.
-        model: AIR of the checkpoint.
-        params: Settings of the picture, with the fields of `ImageParams`; other kinds of job differ.
-        image_hash: Hash of the picture.
-        additional_networks: Further models that are applied, by AIR.
-        destination_url: Where the picture is delivered.
-        base_model: Family of the model, as in `BaseDiffusionModel`.
-        store_as_blob: Whether the picture is stored as a blob.
-        control_nets: Pictures that guide the composition.
+        id (str): Identifier of the job, a UUID.
+        created_at (datetime): When the job was submitted.
+        expire_at (datetime | None): When the server gives up on the job.
+        webhook (str | None): Address that is notified about the job.
+        properties (dict[str, Any] | None): The caller's own values from the submission.
+        type (str): Kind of the job.
+        cost (float): Price of the job.
+        max_retry_attempt (int): How often the job may be retried.
+        dependencies (list[Any]): Jobs that come first; their form has not been published.
+        issued_by (str | None): Who submitted the job.
+        claim_duration (str | None): Duration of a worker's claim on the job, as `HH:mm:ss`.
+        model (str | None): AIR of the checkpoint.
+        params (dict[str, Any] | None): Settings of the picture, with the fields of `ImageParams`; other kinds of
+            job differ.
+        image_hash (str | None): Hash of the picture.
+        additional_networks (dict[str, NetworkParams] | None): Further models that are applied, by AIR.
+        destination_url (str | None): Where the picture is delivered.
+        base_model (str | None): Family of the model, as in `BaseDiffusionModel`.
+        store_as_blob (bool): Whether the picture is stored as a blob.
+        control_nets (list[ControlNet] | None): Pictures that guide the composition.
     """
 
     id: str | Unset = wire(default=UNSET)

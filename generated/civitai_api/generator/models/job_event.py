@@ -16,21 +16,21 @@ class JobEvent(ApiModel):
     """Something that happened to a job.
 
     Attributes:
-        job_id: Identifier of the job, a UUID.
-        type: What happened.
-        date_time: When it happened.
-        provider: Provider concerned, if any.
-        worker_id: Worker concerned, if any.
-        context: Details whose form depends on the event.
-        claim_duration: Duration of the worker's claim on the job, as `HH:mm:ss`.
-        job_duration: Duration of the job, as `HH:mm:ss`.
-        retry_attempt: Number of the retry.
-        cost: Price of the job.
-        job_properties: The caller's own values from the submission.
-        job_type: Kind of the job.
-        job_priority: Priority of the job as a number.
-        claim_has_completed: Whether the worker is done with the job.
-        job_has_completed: Whether the job is over.
+        job_id (str): Identifier of the job, a UUID.
+        type (JobEventType): What happened.
+        date_time (datetime): When it happened.
+        provider (str | None): Provider concerned, if any.
+        worker_id (str | None): Worker concerned, if any.
+        context (dict[str, Any] | None): Details whose form depends on the event.
+        claim_duration (str | None): Duration of the worker's claim on the job, as `HH:mm:ss`.
+        job_duration (str | None): Duration of the job, as `HH:mm:ss`.
+        retry_attempt (int): Number of the retry.
+        cost (float): Price of the job.
+        job_properties (dict[str, Any] | None): The caller's own values from the submission.
+        job_type (str | None): Kind of the job.
+        job_priority (int): Priority of the job as a number.
+        claim_has_completed (bool): Whether the worker is done with the job.
+        job_has_completed (bool): Whether the job is over.
     """
 
     job_id: str | Unset = wire("jobId", default=UNSET)

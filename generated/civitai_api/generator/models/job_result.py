@@ -15,10 +15,10 @@ class JobResult(ApiModel):
     are kept.
 
     Attributes:
-        blob_key: Key under which the picture is or will be stored.
-        available: Whether the picture can be fetched.
-        blob_url: Signed address of the picture, valid for about an hour; absent until `available` is true.
-        blob_url_expiration_date: When `blobUrl` stops working; absent without it.
+        blob_key (str): Key under which the picture is or will be stored.
+        available (bool): Whether the picture can be fetched.
+        blob_url (str): Signed address of the picture, valid for about an hour; absent until `available` is true.
+        blob_url_expiration_date (datetime): When `blobUrl` stops working; absent without it.
     """
 
     blob_key: str | Unset = wire("blobKey", default=UNSET)

@@ -17,16 +17,17 @@ class JobStatus(ApiModel):
     """State of a job.
 
     Attributes:
-        job_id: Identifier of the job, a UUID.
-        cost: Price of the job.
-        result: What the job has made, one item or several. Its form depends on the kind of job; null before there
-            is any.
-        scheduled: Whether the job is still waiting in the queue.
-        properties: The caller's own values from the submission; absent or null without any.
-        last_event: Latest event; absent or null before the first.
-        service_providers: Outlook for the job at each provider, by its name; may be absent.
-        job: Full definition of the job; absent or null unless `detailed` was asked for.
-        position: Place in the queue. Known from an independent client only.
+        job_id (str): Identifier of the job, a UUID.
+        cost (float): Price of the job.
+        result (JobResult | list[JobResult] | None): What the job has made, one item or several. Its form depends on
+            the kind of job; null before there is any.
+        scheduled (bool): Whether the job is still waiting in the queue.
+        properties (dict[str, Any] | None): The caller's own values from the submission; absent or null without any.
+        last_event (JobEvent | None): Latest event; absent or null before the first.
+        service_providers (dict[str, ServiceProviderStatus]): Outlook for the job at each provider, by its name; may
+            be absent.
+        job (JobDefinition | None): Full definition of the job; absent or null unless `detailed` was asked for.
+        position (int | None): Place in the queue. Known from an independent client only.
     """
 
     job_id: str = wire("jobId", default=UNSET)

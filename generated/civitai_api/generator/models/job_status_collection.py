@@ -14,8 +14,8 @@ class JobStatusCollection(ApiModel):
     """Jobs that were submitted together.
 
     Attributes:
-        token: Handle for the batch. Treat it as opaque.
-        jobs: The jobs of the batch.
+        token (str): Handle for the batch. Treat it as opaque.
+        jobs (list[JobStatus]): The jobs of the batch.
     """
 
     token: str = wire(default=UNSET)

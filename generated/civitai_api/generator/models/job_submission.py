@@ -15,7 +15,7 @@ class JobSubmission(ApiModel):
     object, with its `$type` at the top level, which is why nothing is required here.
 
     Attributes:
-        jobs: Jobs to run under one token.
+        jobs (list[JobTemplate]): Jobs to run under one token.
     """
 
     jobs: list[JobTemplate] | Unset = wire(shape=["JobTemplate"], default=UNSET)

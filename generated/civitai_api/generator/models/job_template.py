@@ -18,16 +18,16 @@ class JobTemplate(ApiModel):
     set `$type` and add its fields here.
 
     Attributes:
-        type: Kind of job.
-        name: Name of the job, chosen by the caller.
-        priority: Place in the queue.
-        providers: Providers that may run the job.
-        expire_at: When to give up.
-        properties: Values of the caller's own, echoed in the status and searchable with a query.
-        callback_url: Address to notify about the job.
-        timeout: Longest running time as `HH:mm:ss`.
-        retries: How often a failed job is tried again; 0 if left out.
-        dependencies: Jobs that come first.
+        type (str): Kind of job.
+        name (str): Name of the job, chosen by the caller.
+        priority (JobPriority): Place in the queue.
+        providers (list[Provider]): Providers that may run the job.
+        expire_at (datetime): When to give up.
+        properties (dict[str, Any]): Values of the caller's own, echoed in the status and searchable with a query.
+        callback_url (str): Address to notify about the job.
+        timeout (str): Longest running time as `HH:mm:ss`.
+        retries (int): How often a failed job is tried again; 0 if left out.
+        dependencies (list[str]): Jobs that come first.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

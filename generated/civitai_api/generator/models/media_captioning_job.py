@@ -10,9 +10,9 @@ class MediaCaptioningJob(JobTemplate):
     """Describes a picture or video in words. Settings of the caption go in as further fields.
 
     Attributes:
-        model_id: Identifier of a model.
-        media_url: Address of the picture or video.
-        model: Model that writes the caption.
+        model_id (int): Identifier of a model.
+        media_url (str): Address of the picture or video.
+        model (str): Model that writes the caption.
         type: Always `mediaCaptioning`.
     """
 

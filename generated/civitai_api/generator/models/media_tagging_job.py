@@ -10,8 +10,8 @@ class MediaTaggingJob(JobTemplate):
     """Finds tags for a picture or video.
 
     Attributes:
-        model_id: Identifier of a model.
-        media_url: Address of the picture or video.
+        model_id (int): Identifier of a model.
+        media_url (str): Address of the picture or video.
         type: Always `mediaTagging`.
     """
 

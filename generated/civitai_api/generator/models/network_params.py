@@ -14,10 +14,10 @@ class NetworkParams(ApiModel):
     """How to apply a further model.
 
     Attributes:
-        type: Kind of the model.
-        strength: Weight of the model; an independent client allows 0 to 2.
-        trigger_word: Word that calls up the model.
-        clip_strength: Weight on the text encoder. Known from an independent client only.
+        type (AssetType): Kind of the model.
+        strength (float): Weight of the model; an independent client allows 0 to 2.
+        trigger_word (str): Word that calls up the model.
+        clip_strength (float): Weight on the text encoder. Known from an independent client only.
     """
 
     type: AssetType | Unset = wire(default=UNSET)

@@ -9,11 +9,11 @@ class ProblemDetails(ApiModel):
     """Description of a failure. Failed validation adds further members that name the faulty fields.
 
     Attributes:
-        type: URI that names the kind of problem.
-        title: Short name of the kind of problem.
-        status: HTTP status code.
-        detail: What went wrong this time.
-        instance: URI of this occurrence.
+        type (str | None): URI that names the kind of problem.
+        title (str | None): Short name of the kind of problem.
+        status (int | None): HTTP status code.
+        detail (str | None): What went wrong this time.
+        instance (str | None): URI of this occurrence.
     """
 
     type: str | None | Unset = wire(default=UNSET)

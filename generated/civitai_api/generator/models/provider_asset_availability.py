@@ -14,8 +14,8 @@ class ProviderAssetAvailability(ApiModel):
     """Availability of one model.
 
     Attributes:
-        availability: Whether the model can be used.
-        workers: Number of workers that can run the model.
+        availability (AssetAvailability): Whether the model can be used.
+        workers (int): Number of workers that can run the model.
     """
 
     availability: AssetAvailability = wire(default=UNSET)

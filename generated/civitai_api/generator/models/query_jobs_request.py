@@ -11,9 +11,9 @@ class QueryJobsRequest(ApiModel):
     """What jobs to look for.
 
     Attributes:
-        cursor: Where to go on, from the previous page; leave out for the first.
-        job_type: Kind of job to find.
-        properties: Values a job has to have been submitted with, all of them.
+        cursor (str | None): Where to go on, from the previous page; leave out for the first.
+        job_type (str | None): Kind of job to find.
+        properties (dict[str, Any] | None): Values a job has to have been submitted with, all of them.
     """
 
     cursor: str | None | Unset = wire(default=UNSET)

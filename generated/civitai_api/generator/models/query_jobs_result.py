@@ -14,8 +14,8 @@ class QueryJobsResult(ApiModel):
     """One page of jobs.
 
     Attributes:
-        cursor: Where the next page begins; null on the last.
-        jobs: Jobs of this page.
+        cursor (str | None): Where the next page begins; null on the last.
+        jobs (list[JobStatus]): Jobs of this page.
     """
 
     cursor: str | None | Unset = wire(default=UNSET)

@@ -15,8 +15,8 @@ class QueryRequestsResult(ApiModel):
     """One page of requests.
 
     Attributes:
-        cursor: Where the next page begins; null on the last.
-        requests: Requests of this page.
+        cursor (RequestsCursor | None): Where the next page begins; null on the last.
+        requests (list[RequestRecord]): Requests of this page.
     """
 
     cursor: RequestsCursor | None | Unset = wire(shape="RequestsCursor", default=UNSET)

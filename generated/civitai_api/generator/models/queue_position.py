@@ -14,12 +14,12 @@ class QueuePosition(ApiModel):
     """Place of a job in a provider's queue.
 
     Attributes:
-        preceding_jobs: Number of jobs ahead.
-        preceding_cost: Total cost of the jobs ahead.
-        throughput_rate: How fast the provider works its queue off.
-        worker_id: Worker the job is queued for, if known.
-        estimated_start_duration: Expected wait as `HH:mm:ss`.
-        estimated_start_date: Expected start.
+        preceding_jobs (int): Number of jobs ahead.
+        preceding_cost (float): Total cost of the jobs ahead.
+        throughput_rate (float): How fast the provider works its queue off.
+        worker_id (str | None): Worker the job is queued for, if known.
+        estimated_start_duration (str | None): Expected wait as `HH:mm:ss`.
+        estimated_start_date (datetime | None): Expected start.
     """
 
     preceding_jobs: int | Unset = wire("precedingJobs", default=UNSET)

@@ -15,8 +15,8 @@ class RequestJob(ApiModel):
     """A job of an earlier submission.
 
     Attributes:
-        job: Definition of the job; may be null.
-        last_event: Latest event; null before the first.
+        job (JobDefinition | None): Definition of the job; may be null.
+        last_event (JobEvent | None): Latest event; null before the first.
     """
 
     job: JobDefinition | None | Unset = wire(shape="JobDefinition", default=UNSET)

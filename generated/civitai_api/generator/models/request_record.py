@@ -16,8 +16,8 @@ class RequestRecord(ApiModel):
     """One earlier submission.
 
     Attributes:
-        date_time: When it was submitted.
-        jobs: Its jobs.
+        date_time (datetime): When it was submitted.
+        jobs (list[RequestJob]): Its jobs.
     """
 
     date_time: datetime | Unset = wire("dateTime", DATETIME, default=UNSET)

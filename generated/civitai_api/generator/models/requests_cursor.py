@@ -14,8 +14,8 @@ class RequestsCursor(ApiModel):
     """Position in the list of requests.
 
     Attributes:
-        next_date_time: Time of the next request.
-        next_id: Identifier of the next request; its type has not been published.
+        next_date_time (datetime | None): Time of the next request.
+        next_id (Any): Identifier of the next request; its type has not been published.
     """
 
     next_date_time: datetime | None | Unset = wire("nextDateTime", DATETIME, default=UNSET)

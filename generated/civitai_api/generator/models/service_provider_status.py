@@ -15,8 +15,9 @@ class ServiceProviderStatus(ApiModel):
     """Outlook for a job at one provider.
 
     Attributes:
-        support: Whether the provider can run the job.
-        queue_position: Place in the provider's queue; absent or null when it is not queued there.
+        support (JobSupport): Whether the provider can run the job.
+        queue_position (QueuePosition | None): Place in the provider's queue; absent or null when it is not queued
+            there.
     """
 
     support: JobSupport | Unset = wire(default=UNSET)

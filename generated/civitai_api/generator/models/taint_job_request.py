@@ -11,8 +11,8 @@ class TaintJobRequest(ApiModel):
     """Complaint about a job.
 
     Attributes:
-        reason: What is wrong with the outcome.
-        context: Details of the caller's own.
+        reason (str): What is wrong with the outcome.
+        context (dict[str, Any]): Details of the caller's own.
     """
 
     reason: str | Unset = wire(default=UNSET)

@@ -11,9 +11,9 @@ class TaintJobsRequest(ApiModel):
     """Complaint about several jobs.
 
     Attributes:
-        reason: What is wrong with the outcome.
-        context: Details of the caller's own.
-        properties: Values the jobs were submitted with; chooses the jobs when no token does.
+        reason (str): What is wrong with the outcome.
+        context (dict[str, Any]): Details of the caller's own.
+        properties (dict[str, Any]): Values the jobs were submitted with; chooses the jobs when no token does.
     """
 
     reason: str | Unset = wire(default=UNSET)

@@ -9,7 +9,7 @@ class TaintJobsResult(ApiModel):
     """Effect of a complaint.
 
     Attributes:
-        jobs: Number of tainted jobs.
+        jobs (int): Number of tainted jobs.
     """
 
     jobs: int = wire(default=UNSET)

@@ -18,14 +18,14 @@ class TextToImageJob(JobTemplate):
     """Makes pictures from a prompt.
 
     Attributes:
-        base_model: Family of the model. The official client fills it in: `SDXL` when the AIR contains `sdxl`, else
-            `SD_1_5`.
-        model: AIR of the checkpoint.
-        params: What to make.
-        additional_networks: Further models to apply, by AIR.
-        control_nets: Pictures that guide the composition.
-        quantity: Number of pictures; 1 if left out, and an independent client stops at 10. More than one may come
-            as several jobs under one token. At least 1.
+        base_model (BaseDiffusionModel): Family of the model. The official client fills it in: `SDXL` when the AIR
+            contains `sdxl`, else `SD_1_5`.
+        model (str): AIR of the checkpoint.
+        params (ImageParams): What to make.
+        additional_networks (dict[str, NetworkParams]): Further models to apply, by AIR.
+        control_nets (list[ControlNet]): Pictures that guide the composition.
+        quantity (int): Number of pictures; 1 if left out, and an independent client stops at 10. More than one may
+            come as several jobs under one token. At least 1.
         type: Always `textToImage`.
     """
 

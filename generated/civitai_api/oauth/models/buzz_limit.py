@@ -20,12 +20,12 @@ class BuzzLimit(ApiModel):
     trying again does not help.
 
     Attributes:
-        type: Kind of limit; decides which other fields are present.
-        limit: Amount of Buzz.
-        unit: For `sliding`, how many windows long the period is.
-        window: For `sliding`, the length that `unit` multiplies.
-        cron: For `rollover`, the schedule as a cron expression.
-        currencies: Kinds of Buzz the limit applies to; may be absent.
+        type (BuzzLimitType): Kind of limit; decides which other fields are present.
+        limit (int): Amount of Buzz.
+        unit (int): For `sliding`, how many windows long the period is.
+        window (BuzzLimitWindow): For `sliding`, the length that `unit` multiplies.
+        cron (str): For `rollover`, the schedule as a cron expression.
+        currencies (list[BuzzType]): Kinds of Buzz the limit applies to; may be absent.
     """
 
     type: BuzzLimitType = wire(default=UNSET)

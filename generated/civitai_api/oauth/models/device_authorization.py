@@ -9,12 +9,12 @@ class DeviceAuthorization(ApiModel):
     """The two codes of a device flow.
 
     Attributes:
-        device_code: Secret for polling, 64 hexadecimal digits; do not show it.
-        user_code: Code for the user to enter, in the form `XXXX-XXXX`.
-        verification_uri: Page where the user enters the code.
-        verification_uri_complete: The same page with the code filled in.
-        expires_in: Seconds until both codes expire; 900.
-        interval: Seconds to wait between polls; 5.
+        device_code (str): Secret for polling, 64 hexadecimal digits; do not show it.
+        user_code (str): Code for the user to enter, in the form `XXXX-XXXX`.
+        verification_uri (str): Page where the user enters the code.
+        verification_uri_complete (str): The same page with the code filled in.
+        expires_in (int): Seconds until both codes expire; 900.
+        interval (int): Seconds to wait between polls; 5.
     """
 
     device_code: str = wire(default=UNSET)

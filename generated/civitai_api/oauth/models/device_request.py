@@ -9,8 +9,8 @@ class DeviceRequest(ApiModel):
     """Form that starts the device flow.
 
     Attributes:
-        client_id: Identifier of the client.
-        scope: Requested permissions.
+        client_id (str): Identifier of the client.
+        scope (int): Requested permissions.
     """
 
     client_id: str

@@ -14,9 +14,9 @@ class DeviceTokenRequest(ApiModel):
     """Form of a poll.
 
     Attributes:
-        grant_type: Has to be the device grant.
-        device_code: Secret code from the start of the flow.
-        client_id: Client that started the flow.
+        grant_type (DeviceGrantType): Has to be the device grant.
+        device_code (str): Secret code from the start of the flow.
+        client_id (str): Client that started the flow.
     """
 
     grant_type: DeviceGrantType

@@ -9,24 +9,25 @@ class DiscoveryDocument(ApiModel):
     """Metadata of the authorisation server.
 
     Attributes:
-        issuer: Name of the server, equal to `iss` in its ID tokens.
-        authorization_endpoint: Address of the authorize endpoint.
-        token_endpoint: Address of the token endpoint.
-        userinfo_endpoint: Address of the profile endpoint.
-        revocation_endpoint: Address of the revoke endpoint.
-        device_authorization_endpoint: Address that starts the device flow. The address for polling is not part of
-            this document.
-        jwks_uri: Address of the signing keys; absent when the server signs no ID tokens.
-        response_types_supported: Kinds of answer of the authorize endpoint.
-        grant_types_supported: Grants the server knows, the device grant included; a client is limited to those on
-            its record.
-        code_challenge_methods_supported: Derivations of a code challenge.
-        token_endpoint_auth_methods_supported: Ways for a client to prove itself. HTTP Basic works although it is
-            not listed.
-        id_token_signing_alg_values_supported: Signature algorithms of ID tokens; absent when the server signs none.
-        subject_types_supported: How users are identified towards clients.
-        scopes_supported: The value of each scope bit.
-        claims_supported: Claims the server can make about a user.
+        issuer (str): Name of the server, equal to `iss` in its ID tokens.
+        authorization_endpoint (str): Address of the authorize endpoint.
+        token_endpoint (str): Address of the token endpoint.
+        userinfo_endpoint (str): Address of the profile endpoint.
+        revocation_endpoint (str): Address of the revoke endpoint.
+        device_authorization_endpoint (str): Address that starts the device flow. The address for polling is not
+            part of this document.
+        jwks_uri (str): Address of the signing keys; absent when the server signs no ID tokens.
+        response_types_supported (list[str]): Kinds of answer of the authorize endpoint.
+        grant_types_supported (list[str]): Grants the server knows, the device grant included; a client is limited
+            to those on its record.
+        code_challenge_methods_supported (list[str]): Derivations of a code challenge.
+        token_endpoint_auth_methods_supported (list[str]): Ways for a client to prove itself. HTTP Basic works
+            although it is not listed.
+        id_token_signing_alg_values_supported (list[str]): Signature algorithms of ID tokens; absent when the server
+            signs none.
+        subject_types_supported (list[str]): How users are identified towards clients.
+        scopes_supported (list[str]): The value of each scope bit.
+        claims_supported (list[str]): Claims the server can make about a user.
     """
 
     issuer: str = wire(default=UNSET)

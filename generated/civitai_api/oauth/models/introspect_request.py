@@ -9,9 +9,9 @@ class IntrospectRequest(ApiModel):
     """Form of the introspect endpoint.
 
     Attributes:
-        token: Token to inspect.
-        client_id: Identifier of the asking client.
-        client_secret: Secret of the asking client.
+        token (str): Token to inspect.
+        client_id (str): Identifier of the asking client.
+        client_secret (str): Secret of the asking client.
     """
 
     token: str

@@ -9,13 +9,13 @@ class JsonWebKey(ApiModel):
     """One public key for ES256.
 
     Attributes:
-        kty: Family of the key; `EC` for ES256.
-        crv: Curve; `P-256` for ES256.
-        x: First coordinate, base64url.
-        y: Second coordinate, base64url.
-        kid: Name of the key.
-        alg: Algorithm the key is for.
-        use: Purpose of the key, such as `sig`.
+        kty (str): Family of the key; `EC` for ES256.
+        crv (str): Curve; `P-256` for ES256.
+        x (str): First coordinate, base64url.
+        y (str): Second coordinate, base64url.
+        kid (str): Name of the key.
+        alg (str): Algorithm the key is for.
+        use (str): Purpose of the key, such as `sig`.
     """
 
     kty: str | Unset = wire(default=UNSET)

@@ -14,7 +14,7 @@ class JsonWebKeySet(ApiModel):
     """The public keys of the server.
 
     Attributes:
-        keys: Keys in use; pick the one whose `kid` is in the header of the ID token.
+        keys (list[JsonWebKey]): Keys in use; pick the one whose `kid` is in the header of the ID token.
     """
 
     keys: list[JsonWebKey] = wire(shape=["JsonWebKey"], default=UNSET)

@@ -14,8 +14,8 @@ class OAuthError(ApiModel):
     """The body of every failure.
 
     Attributes:
-        error: Code to branch on.
-        error_description: Explanation for people; often absent.
+        error (OAuthErrorCode): Code to branch on.
+        error_description (str): Explanation for people; often absent.
     """
 
     error: OAuthErrorCode = wire(default=UNSET)

@@ -14,10 +14,10 @@ class RevokeRequest(ApiModel):
     """Form of the revoke endpoint.
 
     Attributes:
-        token: Access or refresh token to invalidate.
-        token_type_hint: What kind of token it is, to spare the server a search.
-        client_id: Client the token was issued to.
-        client_secret: Secret of a confidential client; public clients have none.
+        token (str): Access or refresh token to invalidate.
+        token_type_hint (TokenTypeHint): What kind of token it is, to spare the server a search.
+        client_id (str): Client the token was issued to.
+        client_secret (str): Secret of a confidential client; public clients have none.
     """
 
     token: str

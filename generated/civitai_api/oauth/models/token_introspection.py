@@ -9,13 +9,13 @@ class TokenIntrospection(ApiModel):
     """State of a token. For an invalid one `active` is false and nothing else can be relied upon.
 
     Attributes:
-        active: Whether the token can be used now.
-        sub: Identifier of the user the token acts for.
-        username: Name of the user the token acts for.
-        scope: What the token allows.
-        client_id: Client the token was issued to.
-        exp: Moment of expiry in seconds since 1970.
-        token_type: Kind of the token.
+        active (bool): Whether the token can be used now.
+        sub (str): Identifier of the user the token acts for.
+        username (str): Name of the user the token acts for.
+        scope (list[str] | str | int): What the token allows.
+        client_id (str): Client the token was issued to.
+        exp (int): Moment of expiry in seconds since 1970.
+        token_type (str): Kind of the token.
     """
 
     active: bool = wire(default=UNSET)

@@ -20,18 +20,18 @@ class TokenRequest(ApiModel):
     `client_id` belongs to all of them unless HTTP Basic carries it.
 
     Attributes:
-        grant_type: Which exchange to make.
-        client_id: Identifier of the client; leave out only when HTTP Basic names it.
-        client_secret: Secret of a confidential client, 48 hexadecimal digits; leave out with HTTP Basic. Ignored
-            for public clients.
-        code: For `authorization_code`, the code from the redirect.
-        redirect_uri: For `authorization_code`, exactly the address that was given to the authorize endpoint.
-        code_verifier: For `authorization_code`, the secret behind the code challenge, 43 to 128 unreserved
+        grant_type (GrantType): Which exchange to make.
+        client_id (str): Identifier of the client; leave out only when HTTP Basic names it.
+        client_secret (str): Secret of a confidential client, 48 hexadecimal digits; leave out with HTTP Basic.
+            Ignored for public clients.
+        code (str): For `authorization_code`, the code from the redirect.
+        redirect_uri (str): For `authorization_code`, exactly the address that was given to the authorize endpoint.
+        code_verifier (str): For `authorization_code`, the secret behind the code challenge, 43 to 128 unreserved
             characters. 43 to 128 characters.
-        refresh_token: For `refresh_token`, the latest refresh token. One that has been used before gives
+        refresh_token (str): For `refresh_token`, the latest refresh token. One that has been used before gives
             `invalid_grant`.
-        scope: Wanted permissions for `client_credentials`. Has no effect on a refresh, which cannot narrow what was
-            granted.
+        scope (int): Wanted permissions for `client_credentials`. Has no effect on a refresh, which cannot narrow
+            what was granted.
     """
 
     grant_type: GrantType

@@ -14,13 +14,14 @@ class TokenResponse(ApiModel):
     """A pair of tokens and what it is good for.
 
     Attributes:
-        access_token: Token for API calls, `civitai_` and 36 hexadecimal digits.
-        token_type: How to present the access token.
-        expires_in: Seconds until the access token expires; 3600.
-        refresh_token: Token for the next refresh, valid for 30 days and for one use. Comes with every grant so far.
-        scope: What was granted.
-        id_token: Signed statement about the user (JWT, ES256). Present only for the code grant and only when the
-            authorize request had a `nonce`.
+        access_token (str): Token for API calls, `civitai_` and 36 hexadecimal digits.
+        token_type (TokenType): How to present the access token.
+        expires_in (int): Seconds until the access token expires; 3600.
+        refresh_token (str): Token for the next refresh, valid for 30 days and for one use. Comes with every grant
+            so far.
+        scope (list[str] | str | int): What was granted.
+        id_token (str): Signed statement about the user (JWT, ES256). Present only for the code grant and only when
+            the authorize request had a `nonce`.
     """
 
     access_token: str = wire(default=UNSET)

@@ -9,18 +9,18 @@ class UserInfo(ApiModel):
     """Profile of a user.
 
     Attributes:
-        sub: Identifier of the user as a string, as in ID tokens.
-        id: Identifier of the user as a number, as in the Site API.
-        username: Account name.
-        preferred_username: Account name under its OpenID Connect claim.
-        name: Display name.
-        picture: Address of the avatar; null without one.
-        image: Address of the avatar under its Civitai name; null without one.
-        roles: Roles of the account. Not in the official documentation.
-        is_moderator: Whether the account moderates Civitai. Not in the official documentation.
-        tier: Membership tier; absent without one. Not in the official documentation.
-        email: E-mail address; may be absent.
-        email_verified: Whether the e-mail address has been confirmed; may be absent.
+        sub (str): Identifier of the user as a string, as in ID tokens.
+        id (int): Identifier of the user as a number, as in the Site API.
+        username (str): Account name.
+        preferred_username (str): Account name under its OpenID Connect claim.
+        name (str): Display name.
+        picture (str | None): Address of the avatar; null without one.
+        image (str | None): Address of the avatar under its Civitai name; null without one.
+        roles (list[str]): Roles of the account. Not in the official documentation.
+        is_moderator (bool): Whether the account moderates Civitai. Not in the official documentation.
+        tier (str): Membership tier; absent without one. Not in the official documentation.
+        email (str): E-mail address; may be absent.
+        email_verified (bool): Whether the e-mail address has been confirmed; may be absent.
     """
 
     sub: str = wire(default=UNSET)

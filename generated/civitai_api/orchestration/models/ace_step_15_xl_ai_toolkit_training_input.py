@@ -16,8 +16,9 @@ class AceStep15XlAIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `ace_step_15_xl`.
 
     Attributes:
-        model_variant: Variant of the base model to train.
-        samples_overrides: Settings of the single samples, in the order of the prompts.
+        model_variant (str): Variant of the base model to train.
+        samples_overrides (list[AceStepSampleOverride]): Settings of the single samples, in the order of the
+            prompts.
         ecosystem: Always `ace_step_15_xl`.
     """
 

@@ -10,7 +10,7 @@ class AceStep15XlSftAIToolkitTrainingInput(AceStep15XlAIToolkitTrainingInput):
     """The `AceStep15XlAIToolkitTrainingInput` of modelVariant `sft`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
         model_variant: Always `sft`.
     """
 

@@ -16,8 +16,9 @@ class AceStep15AIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `ace_step_15`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
-        samples_overrides: Settings of the single samples, in the order of the prompts.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
+        samples_overrides (list[AceStepSampleOverride]): Settings of the single samples, in the order of the
+            prompts.
         ecosystem: Always `ace_step_15`.
     """
 

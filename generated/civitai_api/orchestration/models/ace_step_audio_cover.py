@@ -9,7 +9,7 @@ class AceStepAudioCover(ApiModel):
     """`AceStepAudioCover` of the API.
 
     Attributes:
-        image_url: URL of the source image.
+        image_url (str): URL of the source image.
     """
 
     image_url: str | Reference = wire("imageUrl")

@@ -15,28 +15,33 @@ class AceStepAudioInput(ApiModel):
     """Input of an `aceStepAudio` step: a description, lyrics and the musical settings.
 
     Attributes:
-        bpm: Tempo in beats per minute. 40 to 200; the server's default is `120`.
-        cfg: Classifier-free guidance: how closely the sampler follows the description. 0 to 30; the server's
-            default is `1`.
-        clip_model: AIR of the CLIP text encoder, in place of the model's own.
-        cover: An image for the cover.
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        duration: Length in seconds. 1 to 190; the server's default is `60`.
-        instrumental_weight: How much the instruments count. The server's default is `0.85`.
-        key: Musical key, such as `C major`. The server's default is `C major`.
-        language: Language, as a name or ISO code that the engine knows; left out, it is recognised. The server's
-            default is `en`.
-        language_model: AIR of the language model, in place of the engine's own.
-        loras: LoRAs to apply, by AIR with their strength.
-        lyrics: The words that are sung.
-        music_description: The music to make, in words: genre, mood, instruments.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 200;
-            the server's default is `8`.
-        time_signature: Beats in a bar. The server's default is `4`.
-        vae_model: AIR of the VAE, in place of the model's own.
-        vocal_weight: How much the voice counts. The server's default is `0.9`.
+        bpm (int): Tempo in beats per minute. 40 to 200; the server's default is `120`.
+        cfg (float): Classifier-free guidance: how closely the sampler follows the description. 0 to 30; the
+            server's default is `1`.
+        clip_model (str | None): AIR of the CLIP text encoder, in place of the model's own.
+        cover (AceStepAudioCover): An image for the cover.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        duration (float): Length in seconds. 1 to 190; the server's default is `60`.
+        instrumental_weight (float): How much the instruments count. The server's default is `0.85`.
+        key (Literal['A major', 'A minor', 'A# major', 'A# minor', 'Ab major', 'Ab minor', 'B major', 'B minor', 'Bb
+            major', 'Bb minor', 'C major', 'C minor', 'C# major', 'C# minor', 'D major', 'D minor', 'D# major', 'D#
+            minor', 'Db major', 'Db minor', 'E major', 'E minor', 'Eb major', 'Eb minor', 'F major', 'F minor', 'F#
+            major', 'F# minor', 'G major', 'G minor', 'G# major', 'G# minor', 'Gb major', 'Gb minor'] | str):
+            Musical key, such as `C major`. The server's default is `C major`.
+        language (Literal['ar', 'cs', 'de', 'el', 'en', 'es', 'fa', 'fr', 'hu', 'id', 'it', 'ja', 'ko', 'nl', 'pl',
+            'pt', 'ro', 'ru', 'sv', 'tr', 'uk', 'vi', 'zh'] | str): Language, as a name or ISO code that the engine
+            knows; left out, it is recognised. The server's default is `en`.
+        language_model (str | None): AIR of the language model, in place of the engine's own.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        lyrics (str): The words that are sung.
+        music_description (str): The music to make, in words: genre, mood, instruments.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            200; the server's default is `8`.
+        time_signature (Literal['2', '3', '4', '6'] | str): Beats in a bar. The server's default is `4`.
+        vae_model (str | None): AIR of the VAE, in place of the model's own.
+        vocal_weight (float): How much the voice counts. The server's default is `0.9`.
     """
 
     __step__: ClassVar[str | None] = "aceStepAudio"
@@ -122,7 +127,7 @@ class AceStepAudioInput(ApiModel):
     loras: Mapping[str, float | Reference] | Reference | Unset = wire(default=UNSET)
     lyrics: str | Reference
     music_description: str | Reference = wire("musicDescription")
-    seed: int | Reference
+    seed: int | Reference | Unset = wire(default=UNSET)
     steps: int | Reference | Unset = wire(default=UNSET, ge=1, le=200)
     time_signature: Literal["2", "3", "4", "6"] | str | Reference | Unset = wire("timeSignature", default=UNSET)
     vae_model: str | ToWire | Reference | None | Unset = wire("vaeModel", default=UNSET)

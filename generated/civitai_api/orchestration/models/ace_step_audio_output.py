@@ -14,7 +14,7 @@ class AceStepAudioOutput(ApiModel):
     """What an `aceStepAudio` step made.
 
     Attributes:
-        blob: The result.
+        blob (Blob): The result.
     """
 
     blob: Blob = wire(shape="Blob", default=UNSET)

@@ -15,7 +15,8 @@ class AceStepAudioStepTemplate(WorkflowStepTemplate):
     """Makes music with ACE-Step from a description, lyrics and musical settings; gives one audio blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (AceStepAudioInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `aceStepAudio`.
     """
 

@@ -9,16 +9,17 @@ class AceStepSampleOverride(ApiModel):
     """`AceStepSampleOverride` of the API.
 
     Attributes:
-        bpm: Tempo in beats per minute.
-        cfg: Classifier-free guidance: how closely the sampler follows the description.
-        duration: Length in seconds.
-        instrumental_weight: How much the instruments count.
-        key: Musical key, such as `C major`.
-        language: Language, as a name or ISO code that the engine knows; left out, it is recognised.
-        lyrics: The words that are sung.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more.
-        time_signature: Beats in a bar.
-        vocal_weight: How much the voice counts.
+        bpm (int | None): Tempo in beats per minute.
+        cfg (float | None): Classifier-free guidance: how closely the sampler follows the description.
+        duration (float | None): Length in seconds.
+        instrumental_weight (float | None): How much the instruments count.
+        key (str | None): Musical key, such as `C major`.
+        language (str | None): Language, as a name or ISO code that the engine knows; left out, it is recognised.
+        lyrics (str | None): The words that are sung.
+        steps (int | None): Number of sampling steps, in training of optimiser steps. More take longer and cost
+            more.
+        time_signature (str | None): Beats in a bar.
+        vocal_weight (float | None): How much the voice counts.
     """
 
     bpm: int | Reference | None | Unset = wire(default=UNSET)

@@ -11,10 +11,10 @@ class AgeClassificationInput(ApiModel):
     """Input of an `ageClassification` step: the medium and how sure the detectors must be.
 
     Attributes:
-        face_detection_threshold: Certainty from which on a face counts.
-        media_url: URL of the medium to look at.
-        model: The model: an AIR or a name from the engine's list.
-        person_detection_threshold: Certainty from which on a figure counts.
+        face_detection_threshold (float | None): Certainty from which on a face counts.
+        media_url (str): URL of the medium to look at.
+        model (str | None): The model: an AIR or a name from the engine's list.
+        person_detection_threshold (float | None): Certainty from which on a figure counts.
     """
 
     __step__: ClassVar[str | None] = "ageClassification"

@@ -15,14 +15,14 @@ class AgeClassificationOutput(ApiModel):
     """What an `ageClassification` step made.
 
     Attributes:
-        face_recognition_available: Whether faces were recognised as well.
-        face_recognition_faces: The faces, by frame or image.
-        face_recognition_num_faces: How many faces were found.
-        face_recognition_num_unique_people: How many different people they belong to.
-        has_minor: Whether a minor was found.
-        labels: What was found, by frame or image.
-        num_flagged: How many were taken for minors.
-        num_predictions: How many were judged.
+        face_recognition_available (bool): Whether faces were recognised as well.
+        face_recognition_faces (dict[str, list[FaceDetectionInfo]] | None): The faces, by frame or image.
+        face_recognition_num_faces (int | None): How many faces were found.
+        face_recognition_num_unique_people (int | None): How many different people they belong to.
+        has_minor (bool): Whether a minor was found.
+        labels (dict[str, list[AgeClassifierLabel]]): What was found, by frame or image.
+        num_flagged (int): How many were taken for minors.
+        num_predictions (int): How many were judged.
     """
 
     face_recognition_available: bool = wire("faceRecognitionAvailable", default=UNSET)

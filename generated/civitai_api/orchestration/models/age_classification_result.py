@@ -14,12 +14,12 @@ class AgeClassificationResult(ApiModel):
     """`AgeClassificationResult` of the API.
 
     Attributes:
-        detections: What was found.
-        detector: What found it.
-        error: What went wrong, null if nothing did.
-        minor_detected: Whether a minor was found.
-        ran: Whether the check was made.
-        status: How far it has come.
+        detections (list[AgeDetection]): What was found.
+        detector (str | None): What found it.
+        error (str | None): What went wrong, null if nothing did.
+        minor_detected (bool | None): Whether a minor was found.
+        ran (bool | None): Whether the check was made.
+        status (str | None): How far it has come.
     """
 
     detections: list[AgeDetection] = wire(shape=["AgeDetection"], default=UNSET)

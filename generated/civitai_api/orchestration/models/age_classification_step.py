@@ -16,8 +16,9 @@ class AgeClassificationStep(WorkflowStep):
     """An `ageClassification` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (AgeClassificationInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
+        output (AgeClassificationOutput): What the step made; absent until it succeeded.
         type: Always `ageClassification`.
     """
 

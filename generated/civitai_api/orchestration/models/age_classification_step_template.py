@@ -15,7 +15,8 @@ class AgeClassificationStepTemplate(WorkflowStepTemplate):
     """Looks for minors in a picture or video; gives the faces and figures found with their estimated ages.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (AgeClassificationInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
         type: Always `ageClassification`.
     """
 

@@ -9,12 +9,13 @@ class AgeClassifierLabel(ApiModel):
     """`AgeClassifierLabel` of the API.
 
     Attributes:
-        age: Estimated age range.
-        bounding_box: Where it was found, in pixels.
-        face_detection_confidence: Certainty that it is a face, from 0 to 1.
-        is_minor: Whether the person is taken for a minor.
-        person_detection_confidence: Certainty that it is a person, from 0 to 1.
-        top_k: The likeliest alternatives: in an input how many to sample from, in an output their probabilities.
+        age (str): Estimated age range.
+        bounding_box (list[int]): Where it was found, in pixels.
+        face_detection_confidence (float | None): Certainty that it is a face, from 0 to 1.
+        is_minor (bool): Whether the person is taken for a minor.
+        person_detection_confidence (float | None): Certainty that it is a person, from 0 to 1.
+        top_k (dict[str, float] | None): The likeliest alternatives: in an input how many to sample from, in an
+            output their probabilities.
     """
 
     age: str = wire(default=UNSET)

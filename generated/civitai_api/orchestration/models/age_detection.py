@@ -14,10 +14,13 @@ class AgeDetection(ApiModel):
     """`AgeDetection` of the API.
 
     Attributes:
-        bounding_box: Where it was found, in pixels.
-        confidence: Certainty from 0 to 1.
-        is_minor: Whether the person is taken for a minor.
-        top_k: The likeliest alternatives: in an input how many to sample from, in an output their probabilities.
+        age_label (str)
+        bounding_box (BoundingBox): Where it was found, in pixels.
+        confidence (float): Certainty from 0 to 1.
+        detector_type (str)
+        is_minor (bool): Whether the person is taken for a minor.
+        top_k (dict[str, float] | None): The likeliest alternatives: in an input how many to sample from, in an
+            output their probabilities.
     """
 
     age_label: str = wire("ageLabel", default=UNSET)

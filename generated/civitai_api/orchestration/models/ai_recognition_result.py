@@ -9,8 +9,8 @@ class AIRecognitionResult(ApiModel):
     """`AIRecognitionResult` of the API.
 
     Attributes:
-        confidence: Certainty from 0 to 1.
-        label: The label.
+        confidence (float): Certainty from 0 to 1.
+        label (str): The label.
     """
 
     confidence: float = wire(default=UNSET)

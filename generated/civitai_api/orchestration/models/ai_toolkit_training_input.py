@@ -12,27 +12,33 @@ class AIToolkitTrainingInput(TrainingInput):
     """Training with AI-Toolkit; `ecosystem` chooses the base model.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 4.
-        continue_from: AIR of the network that training goes on from.
-        default_steps: Steps that are taken when the request says none. Set by the server. Set by the server.
-        ecosystem: The family of models; chooses the fields that follow.
-        epochs: Passes over the training data: in an input how many, in an output the results of each. 1 to 200.
-        flip_augmentation: Mirrors images at random, which is wrong for anything with a left and a right. The
+        batch_size (int | None): How many are worked on at a time. 1 to 4.
+        continue_from (str | None): AIR of the network that training goes on from.
+        default_steps (int): Steps that are taken when the request says none. Set by the server. Set by the server.
+        ecosystem (str): The family of models; chooses the fields that follow.
+        epochs (int | None): Passes over the training data: in an input how many, in an output the results of each.
+            1 to 200.
+        flip_augmentation (bool): Mirrors images at random, which is wrong for anything with a left and a right. The
             server's default is `False`.
-        keep_tokens: How many of the first tags shuffling leaves in place. 0 to 10; the server's default is `0`.
-        lr: Learning rate. 0 to 1; the server's default is `0.0001`.
-        lr_scheduler: How the learning rate changes over time.
-        max_batch_size: The largest batch that this model can train with. Set by the server. Set by the server.
-        network_alpha: Scales the network by alpha divided by rank. 1 to 256.
-        network_dim: Rank of the network: more can hold more and makes a larger file. 1 to 256.
-        noise_offset: Offset of the noise, which helps with very dark and very bright images. 0 to 1.
-        optimizer_type: Optimiser.
-        shuffle_tokens: Shuffles the tags of a caption. The server's default is `False`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 10000.
-        storage_buzz_per_epoch: Buzz for keeping an epoch. Set by the server. Set by the server.
-        text_encoder_lr: Learning rate of the text encoder. 0 to 1.
-        train_text_encoder: Trains the text encoder as well.
-        trigger_word: The word that calls the network up in a prompt.
+        keep_tokens (int): How many of the first tags shuffling leaves in place. 0 to 10; the server's default is
+            `0`.
+        lr (float): Learning rate. 0 to 1; the server's default is `0.0001`.
+        lr_scheduler (Literal['constant', 'constant_with_warmup', 'cosine', 'linear', 'step'] | str | None): How the
+            learning rate changes over time.
+        max_batch_size (int): The largest batch that this model can train with. Set by the server. Set by the
+            server.
+        network_alpha (int | None): Scales the network by alpha divided by rank. 1 to 256.
+        network_dim (int | None): Rank of the network: more can hold more and makes a larger file. 1 to 256.
+        noise_offset (float | None): Offset of the noise, which helps with very dark and very bright images. 0 to 1.
+        optimizer_type (Literal['adafactor', 'adagrad', 'adam8bit', 'adamw', 'adamw8bit', 'automagic', 'lion',
+            'lion8bit', 'prodigy', 'prodigy8bit'] | str | None): Optimiser.
+        shuffle_tokens (bool): Shuffles the tags of a caption. The server's default is `False`.
+        steps (int | None): Number of sampling steps, in training of optimiser steps. More take longer and cost
+            more. 1 to 10000.
+        storage_buzz_per_epoch (float): Buzz for keeping an epoch. Set by the server. Set by the server.
+        text_encoder_lr (float | None): Learning rate of the text encoder. 0 to 1.
+        train_text_encoder (bool | None): Trains the text encoder as well.
+        trigger_word (str | None): The word that calls the network up in a prompt.
         engine: Always `ai-toolkit`.
     """
 

@@ -10,8 +10,8 @@ class AnimaAIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `anima`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
-        model: The model: an AIR or a name from the engine's list. The server's default is
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
+        model (str): The model: an AIR or a name from the engine's list. The server's default is
             `urn:air:anima:repository:huggingface:circlestone-labs/Anima-Base-v1.0-Diffusers@main.tar`.
         ecosystem: Always `anima`.
     """

@@ -17,11 +17,12 @@ class AssistantMessage(ChatCompletionMessage):
     """The `ChatCompletionMessage` of role `assistant`.
 
     Attributes:
-        content: What the model says; null when it only calls functions.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        name: The name.
-        refusal: Why it will not answer.
-        tool_calls: The functions it wants called.
+        content (str | None): What the model says; null when it only calls functions.
+        images (list[ChatCompletionGeneratedImage] | None): Images: in an input sources, each a URL, a data URL or
+            bare Base64; in an output what was made.
+        name (str | None): The name.
+        refusal (str | None): Why it will not answer.
+        tool_calls (list[ChatCompletionToolCall] | None): The functions it wants called.
         role: Always `assistant`.
     """
 

@@ -10,7 +10,7 @@ class AudioBlob(Blob):
     """A sound file.
 
     Attributes:
-        duration: Length in seconds; null when unknown.
+        duration (float | None): Length in seconds; null when unknown.
         type: Always `audio`.
     """
 

@@ -11,9 +11,9 @@ class AudioCaptioningInput(ApiModel):
     """Input of an `audioCaptioning` step: the recording to describe.
 
     Attributes:
-        max_new_tokens: The most tokens that are produced.
-        media_url: URL of the medium to look at.
-        temperature: Sampling temperature: 0 is the most predictable.
+        max_new_tokens (int): The most tokens that are produced.
+        media_url (str): URL of the medium to look at.
+        temperature (float): Sampling temperature: 0 is the most predictable.
     """
 
     __step__: ClassVar[str | None] = "audioCaptioning"

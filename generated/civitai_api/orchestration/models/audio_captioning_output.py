@@ -14,7 +14,7 @@ class AudioCaptioningOutput(ApiModel):
     """What an `audioCaptioning` step made.
 
     Attributes:
-        results: The single results.
+        results (dict[str, AudioCaptioningOutputItem]): The single results.
     """
 
     results: dict[str, AudioCaptioningOutputItem] = wire(shape={"": "AudioCaptioningOutputItem"}, default=UNSET)

@@ -9,15 +9,15 @@ class AudioCaptioningOutputItem(ApiModel):
     """What was heard.
 
     Attributes:
-        bpm: Tempo, as text.
-        caption: A description in words: in an output of what the medium shows, in a music input of the music to
-            make.
-        duration: Length, as text.
-        key_scale: Musical key.
-        language: Language of the lyrics.
-        lyrics: The words that are sung.
-        text: The text to work on or, in an output, the text that was found.
-        time_signature: Beats in a bar.
+        bpm (str | None): Tempo, as text.
+        caption (str | None): A description in words: in an output of what the medium shows, in a music input of the
+            music to make.
+        duration (str | None): Length, as text.
+        key_scale (str | None): Musical key.
+        language (str | None): Language of the lyrics.
+        lyrics (str | None): The words that are sung.
+        text (str): The text to work on or, in an output, the text that was found.
+        time_signature (str | None): Beats in a bar.
     """
 
     bpm: str | None | Unset = wire(default=UNSET)

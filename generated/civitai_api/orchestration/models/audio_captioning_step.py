@@ -16,8 +16,9 @@ class AudioCaptioningStep(WorkflowStep):
     """An `audioCaptioning` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (AudioCaptioningInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (AudioCaptioningOutput): What the step made; absent until it succeeded.
         type: Always `audioCaptioning`.
     """
 

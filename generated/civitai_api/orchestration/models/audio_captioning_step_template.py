@@ -15,7 +15,8 @@ class AudioCaptioningStepTemplate(WorkflowStepTemplate):
     """Describes music; gives caption, lyrics, tempo and key as far as they can be heard.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (AudioCaptioningInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `audioCaptioning`.
     """
 

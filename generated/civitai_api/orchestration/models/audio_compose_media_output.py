@@ -15,7 +15,7 @@ class AudioComposeMediaOutput(ComposeMediaOutput):
     """The `ComposeMediaOutput` of type `audio`.
 
     Attributes:
-        audio_blob: The sound.
+        audio_blob (AudioBlob): The sound.
         type: Always `audio`.
     """
 

@@ -10,7 +10,7 @@ class AvailableResourceAvailability(ResourceAvailability):
     """The resource is loaded.
 
     Attributes:
-        workers: How many workers hold it; missing for resources that are not loaded by workers.
+        workers (int): How many workers hold it; missing for resources that are not loaded by workers.
         status: Always `available`.
     """
 

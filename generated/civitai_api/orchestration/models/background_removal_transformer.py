@@ -15,7 +15,8 @@ class BackgroundRemovalTransformer(MediaTransformer):
     """The `MediaTransformer` of type `backgroundRemoval`.
 
     Attributes:
-        from_center: The server's default is `False`.
+        from_center (bool): The server's default is `False`.
+        shadow_removal (ShadowRemoval)
         type: Always `backgroundRemoval`.
     """
 

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
 @model
 class BasicAnimationsBlobs(ApiModel):
-    """`BasicAnimationsBlobs` of the API."""
+    """`BasicAnimationsBlobs` of the API.
+
+    Attributes:
+        running_armature_model (Model3DBlob)
+        running_fbx_model (Model3DBlob)
+        running_model (Model3DBlob)
+        walking_armature_model (Model3DBlob)
+        walking_fbx_model (Model3DBlob)
+        walking_model (Model3DBlob)
+    """
 
     running_armature_model: Model3DBlob | Unset = wire("runningArmatureModel", "Model3DBlob", default=UNSET)
     running_fbx_model: Model3DBlob | Unset = wire("runningFbxModel", "Model3DBlob", default=UNSET)

@@ -9,7 +9,7 @@ class BatchOCRSafetyClassificationInput(ApiModel):
     """Input of the `batchOCRSafetyClassification` recipe: the images to read.
 
     Attributes:
-        media_urls: URLs of the images to read.
+        media_urls (list[str]): URLs of the images to read.
     """
 
     media_urls: list[str] = wire("mediaUrls")

@@ -14,7 +14,7 @@ class BatchOCRSafetyClassificationOutput(ApiModel):
     """What a `batchOCRSafetyClassification` recipe made.
 
     Attributes:
-        results: The single results.
+        results (list[BatchOCRSafetyClassificationResult]): The single results.
     """
 
     results: list[BatchOCRSafetyClassificationResult] = wire(

@@ -9,9 +9,9 @@ class BatchOCRSafetyClassificationResult(ApiModel):
     """`BatchOCRSafetyClassificationResult` of the API.
 
     Attributes:
-        classification: What the text was judged to be.
-        media_url: URL of the medium to look at.
-        text: The text to work on or, in an output, the text that was found.
+        classification (str): What the text was judged to be.
+        media_url (str): URL of the medium to look at.
+        text (str | None): The text to work on or, in an output, the text that was found.
     """
 
     classification: str = wire(default=UNSET)

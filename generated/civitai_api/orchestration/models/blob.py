@@ -17,15 +17,15 @@ class Blob(ApiModel):
     carries its own credential: fetch it without a bearer token, a second credential is refused.
 
     Attributes:
-        available: Whether the file is there yet.
-        blocked_reason: Why the content is withheld, such as a moderation verdict; null when it is not.
-        id: Identifies the blob; opaque.
-        job_id: The job that makes it.
-        nsfw_level: Maturity of the content.
-        tier: The storage it lies in.
-        type: The kind of file.
-        url: Signed URL of the file; null while it is not there, or when it is withheld.
-        url_expires_at: Until when the URL works; ask for a new one with `RefreshBlob`.
+        available (bool): Whether the file is there yet.
+        blocked_reason (str | None): Why the content is withheld, such as a moderation verdict; null when it is not.
+        id (str): Identifies the blob; opaque.
+        job_id (str | None): The job that makes it.
+        nsfw_level (NSFWLevel): Maturity of the content.
+        tier (str | None): The storage it lies in.
+        type (str): The kind of file.
+        url (str | None): Signed URL of the file; null while it is not there, or when it is withheld.
+        url_expires_at (datetime | None): Until when the URL works; ask for a new one with `RefreshBlob`.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -9,8 +9,8 @@ class BlobArchiveEntry(ApiModel):
     """`BlobArchiveEntry` of the API.
 
     Attributes:
-        blob_id: The blob to pack. At least 1 characters.
-        file_name: Its name in the archive.
+        blob_id (str): The blob to pack. At least 1 characters.
+        file_name (str | None): Its name in the archive.
     """
 
     blob_id: str | Reference = wire("blobId", min_length=1)

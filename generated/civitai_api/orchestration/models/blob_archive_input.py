@@ -16,9 +16,9 @@ class BlobArchiveInput(ApiModel):
     """Input of a `blobArchive` step: the blobs and the names they get.
 
     Attributes:
-        archive_name: File name of the archive.
-        entries: What to pack.
-        format: File format.
+        archive_name (str | None): File name of the archive.
+        entries (list[BlobArchiveEntry]): What to pack.
+        format (ArchiveFormat): File format.
     """
 
     __step__: ClassVar[str | None] = "blobArchive"

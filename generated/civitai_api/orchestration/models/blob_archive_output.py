@@ -16,10 +16,10 @@ class BlobArchiveOutput(ApiModel):
     """What a `blobArchive` step made.
 
     Attributes:
-        entry_count: How many files it holds.
-        expires_at: Until when it can be used.
-        format: File format.
-        url: Where it is.
+        entry_count (int): How many files it holds.
+        expires_at (datetime): Until when it can be used.
+        format (ArchiveFormat): File format.
+        url (str): Where it is.
     """
 
     entry_count: int = wire("entryCount", default=UNSET)

@@ -15,7 +15,8 @@ class BlobArchiveStepTemplate(WorkflowStepTemplate):
     """Packs blobs into one archive; gives a signed URL to it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (BlobArchiveInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `blobArchive`.
     """
 

@@ -9,10 +9,10 @@ class BlurRegion(ApiModel):
     """`BlurRegion` of the API.
 
     Attributes:
-        x1: Upper left corner, in pixels.
-        x2: Lower right corner, in pixels.
-        y1: Upper left corner, in pixels.
-        y2: Lower right corner, in pixels.
+        x1 (int): Upper left corner, in pixels.
+        x2 (int): Lower right corner, in pixels.
+        y1 (int): Upper left corner, in pixels.
+        y2 (int): Lower right corner, in pixels.
     """
 
     x1: int | Reference

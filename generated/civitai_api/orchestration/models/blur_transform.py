@@ -17,9 +17,9 @@ class BlurTransform(ImageTransform):
     """The `ImageTransform` of type `blur`.
 
     Attributes:
-        blur: Strength of the blur. 1 to 100.
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow.
-        regions: The regions the mode speaks of.
+        blur (int): Strength of the blur. 1 to 100.
+        mode (BlurRegionMode): Which of its ways the model works in; in moderation chooses the fields that follow.
+        regions (list[BlurRegion]): The regions the mode speaks of.
         type: Always `blur`.
     """
 

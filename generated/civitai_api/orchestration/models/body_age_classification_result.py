@@ -14,9 +14,13 @@ class BodyAgeClassificationResult(ApiModel):
     """`BodyAgeClassificationResult` of the API.
 
     Attributes:
-        error: What went wrong, null if nothing did.
-        ran: Whether the check was made.
-        status: How far it has come.
+        child_detected (bool | None)
+        detections (list[BodyAgeDetection])
+        error (str | None): What went wrong, null if nothing did.
+        minor_detected (bool | None)
+        ood_detected (bool | None)
+        ran (bool | None): Whether the check was made.
+        status (str | None): How far it has come.
     """
 
     child_detected: bool | None | Unset = wire("childDetected", default=UNSET)

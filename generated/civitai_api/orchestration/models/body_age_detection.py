@@ -14,8 +14,21 @@ class BodyAgeDetection(ApiModel):
     """`BodyAgeDetection` of the API.
 
     Attributes:
-        bounding_box: Where it was found, in pixels.
-        is_minor: Whether the person is taken for a minor.
+        age_band (str)
+        apparent_age (float)
+        bounding_box (BoundingBox): Where it was found, in pixels.
+        face_bounding_box (BoundingBox)
+        face_detection_confidence (float | None)
+        head_geometry_source (str)
+        is_child (bool)
+        is_minor (bool): Whether the person is taken for a minor.
+        is_ood (bool)
+        ood_probability (float)
+        person_detected (bool)
+        person_detection_confidence (float)
+        under_13_probability (float)
+        under_13_view_probabilities (list[float])
+        under_18_probability (float)
     """
 
     age_band: str = wire("ageBand", default=UNSET)

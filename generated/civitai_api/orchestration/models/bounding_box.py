@@ -9,10 +9,10 @@ class BoundingBox(ApiModel):
     """`BoundingBox` of the API.
 
     Attributes:
-        x1: Upper left corner, in pixels.
-        x2: Lower right corner, in pixels.
-        y1: Upper left corner, in pixels.
-        y2: Lower right corner, in pixels.
+        x1 (float): Upper left corner, in pixels.
+        x2 (float): Lower right corner, in pixels.
+        y1 (float): Upper left corner, in pixels.
+        y2 (float): Lower right corner, in pixels.
     """
 
     x1: float = wire(default=UNSET)

@@ -16,13 +16,13 @@ class BucketResponse(ApiModel):
     """Figures of a bucket of time.
 
     Attributes:
-        at: Where the bucket begins.
-        canceled_rate: Share that was canceled.
-        cost_buzz: Price in Buzz.
-        latency_seconds: Seconds from start to end.
-        requests: How many requests there were.
-        success_rate: Share that succeeded, from 0 to 1; null without requests.
-        user_error_rate: Share that failed for the caller's fault.
+        at (datetime): Where the bucket begins.
+        canceled_rate (float): Share that was canceled.
+        cost_buzz (PercentilesResponse): Price in Buzz.
+        latency_seconds (PercentilesResponse): Seconds from start to end.
+        requests (int): How many requests there were.
+        success_rate (float | None): Share that succeeded, from 0 to 1; null without requests.
+        user_error_rate (float): Share that failed for the caller's fault.
     """
 
     at: datetime = wire(shape=DATETIME, default=UNSET)

@@ -14,10 +14,10 @@ class ChatCompletionChoice(ApiModel):
     """`ChatCompletionChoice` of the API.
 
     Attributes:
-        finish_reason: Why the model stopped, such as `stop` or `length`.
-        index: Position of the choice.
-        logprobs: Probabilities of the tokens, if asked for.
-        message: A text.
+        finish_reason (str | None): Why the model stopped, such as `stop` or `length`.
+        index (int): Position of the choice.
+        logprobs (Any): Probabilities of the tokens, if asked for.
+        message (AssistantMessage): A text.
     """
 
     finish_reason: str | None | Unset = wire("finishReason", default=UNSET)

@@ -14,9 +14,9 @@ class ChatCompletionContentPart(ApiModel):
     """`ChatCompletionContentPart` of the API.
 
     Attributes:
-        image_url: URL of the source image.
-        text: The text to work on or, in an output, the text that was found.
-        type: Which kind it is. Set by the server.
+        image_url (ChatCompletionImageUrl): URL of the source image.
+        text (str | None): The text to work on or, in an output, the text that was found.
+        type (str): Which kind it is. Set by the server.
     """
 
     image_url: ChatCompletionImageUrl | Reference | Unset = wire("imageUrl", "ChatCompletionImageUrl", default=UNSET)

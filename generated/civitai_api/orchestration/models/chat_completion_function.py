@@ -11,10 +11,10 @@ class ChatCompletionFunction(ApiModel):
     """`ChatCompletionFunction` of the API.
 
     Attributes:
-        description: What the function does, for the model.
-        name: The name.
-        parameters: JSON Schema of the arguments.
-        strict: Makes the model keep to the schema.
+        description (str | None): What the function does, for the model.
+        name (str): The name.
+        parameters (Any): JSON Schema of the arguments.
+        strict (bool | None): Makes the model keep to the schema.
     """
 
     description: str | Reference | None | Unset = wire(default=UNSET)

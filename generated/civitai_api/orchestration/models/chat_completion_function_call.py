@@ -9,8 +9,8 @@ class ChatCompletionFunctionCall(ApiModel):
     """`ChatCompletionFunctionCall` of the API.
 
     Attributes:
-        arguments: The arguments as JSON text.
-        name: The name.
+        arguments (str): The arguments as JSON text.
+        name (str): The name.
     """
 
     arguments: str | Reference

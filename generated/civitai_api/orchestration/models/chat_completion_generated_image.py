@@ -14,7 +14,8 @@ class ChatCompletionGeneratedImage(ApiModel):
     """`ChatCompletionGeneratedImage` of the API.
 
     Attributes:
-        type: Which kind it is. The server's default is `image_url`.
+        image_url (ChatCompletionGeneratedImageUrl)
+        type (str): Which kind it is. The server's default is `image_url`.
     """
 
     image_url: ChatCompletionGeneratedImageUrl | Reference = wire(shape="ChatCompletionGeneratedImageUrl")

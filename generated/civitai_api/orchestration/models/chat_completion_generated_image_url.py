@@ -9,7 +9,7 @@ class ChatCompletionGeneratedImageUrl(ApiModel):
     """`ChatCompletionGeneratedImageUrl` of the API.
 
     Attributes:
-        url: Where it is.
+        url (str): Where it is.
     """
 
     url: str | Reference

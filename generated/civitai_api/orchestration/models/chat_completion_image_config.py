@@ -11,9 +11,10 @@ class ChatCompletionImageConfig(ApiModel):
     """`ChatCompletionImageConfig` of the API.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        image_size: Resolution class.
-        n: How many alternatives to make. Each is charged. 1 to 10.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '3:4', '4:3', '9:16'] | str | None): Width to height, as
+            `16:9`.
+        image_size (Literal['0.5K', '1K', '2K', '4K'] | str | None): Resolution class.
+        n (int | None): How many alternatives to make. Each is charged. 1 to 10.
     """
 
     aspect_ratio: Literal["16:9", "1:1", "21:9", "3:4", "4:3", "9:16"] | str | Reference | None | Unset = wire(

@@ -9,8 +9,8 @@ class ChatCompletionImageUrl(ApiModel):
     """`ChatCompletionImageUrl` of the API.
 
     Attributes:
-        detail: How closely to look: `low`, `high` or `auto`. The server's default is `auto`.
-        url: Where it is.
+        detail (str | None): How closely to look: `low`, `high` or `auto`. The server's default is `auto`.
+        url (str): Where it is.
     """
 
     detail: str | Reference | None | Unset = wire(default=UNSET)

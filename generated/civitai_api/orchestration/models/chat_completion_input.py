@@ -18,27 +18,28 @@ class ChatCompletionInput(ApiModel):
     """Input of a `chatCompletion` step: a conversation, in the manner of the OpenAI API.
 
     Attributes:
-        chat_template_kwargs: Further values for the model's chat template.
-        frequency_penalty: Above 0, makes repetition less likely. -2 to 2; the server's default is `0`.
-        image_config: How images in the answer are made.
-        logprobs: Asks for the probabilities of the tokens.
-        max_tokens: The most tokens the answer may have. 1 to 128000.
-        messages: The conversation so far. At least 1 items.
-        modalities: What the answer may consist of, such as `text` and `image`.
-        model: The language model. At least 1 characters.
-        n: How many alternatives to make. Each is charged. 1 to 128; the server's default is `1`.
-        presence_penalty: Above 0, makes the model turn to new subjects. -2 to 2; the server's default is `0`.
-        response_format: Form of the answer, such as JSON after a schema.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        stop: Texts that end the answer.
-        temperature: Sampling temperature: 0 is the most predictable. 0 to 2; the server's default is `1`.
-        tool_choice: Which function must be called: `auto`, `none`, `required` or one by name.
-        tools: Functions the model may call.
-        top_logprobs: How many alternatives to each token to give. 0 to 20.
-        top_p: Samples from the likeliest tokens whose probabilities add up to this. 0 to 1; the server's default is
-            `1`.
-        user: Tells your end users apart.
+        chat_template_kwargs (dict[str, Any] | None): Further values for the model's chat template.
+        frequency_penalty (float): Above 0, makes repetition less likely. -2 to 2; the server's default is `0`.
+        image_config (ChatCompletionImageConfig): How images in the answer are made.
+        logprobs (bool | None): Asks for the probabilities of the tokens.
+        max_tokens (int | None): The most tokens the answer may have. 1 to 128000.
+        messages (list[ChatCompletionMessage]): The conversation so far. At least 1 items.
+        modalities (list[str] | None): What the answer may consist of, such as `text` and `image`.
+        model (str): The language model. At least 1 characters.
+        n (int): How many alternatives to make. Each is charged. 1 to 128; the server's default is `1`.
+        presence_penalty (float): Above 0, makes the model turn to new subjects. -2 to 2; the server's default is
+            `0`.
+        response_format (ChatCompletionResponseFormat): Form of the answer, such as JSON after a schema.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        stop (list[str] | None): Texts that end the answer.
+        temperature (float): Sampling temperature: 0 is the most predictable. 0 to 2; the server's default is `1`.
+        tool_choice (Any): Which function must be called: `auto`, `none`, `required` or one by name.
+        tools (list[ChatCompletionTool] | None): Functions the model may call.
+        top_logprobs (int | None): How many alternatives to each token to give. 0 to 20.
+        top_p (float): Samples from the likeliest tokens whose probabilities add up to this. 0 to 1; the server's
+            default is `1`.
+        user (str | None): Tells your end users apart.
     """
 
     __step__: ClassVar[str | None] = "chatCompletion"

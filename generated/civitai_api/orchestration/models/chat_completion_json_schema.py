@@ -11,10 +11,10 @@ class ChatCompletionJsonSchema(ApiModel):
     """`ChatCompletionJsonSchema` of the API.
 
     Attributes:
-        description: What the answer is for, for the model.
-        name: The name. At least 1 characters.
-        schema: The JSON Schema.
-        strict: Makes the model keep to the schema.
+        description (str | None): What the answer is for, for the model.
+        name (str): The name. At least 1 characters.
+        schema (Any): The JSON Schema.
+        strict (bool | None): Makes the model keep to the schema.
     """
 
     description: str | Reference | None | Unset = wire(default=UNSET)

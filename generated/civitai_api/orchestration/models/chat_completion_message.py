@@ -11,7 +11,7 @@ class ChatCompletionMessage(ApiModel):
     """A turn of the conversation; `role` tells whose. Answers can lack it: those are the assistant's.
 
     Attributes:
-        role: Who speaks; chooses the fields that follow.
+        role (str): Who speaks; chooses the fields that follow.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -15,14 +15,14 @@ class ChatCompletionOutput(ApiModel):
     """What a `chatCompletion` step made.
 
     Attributes:
-        choices: The answers.
-        created: When it was made, in seconds since 1970.
-        id: Identifies it.
-        model: The model: an AIR or a name from the engine's list.
-        object_: Always `chat.completion`. The server's default is `chat.completion`.
-        parsed: The answer as a value, if JSON was asked for.
-        system_fingerprint: Identifies the model's set-up.
-        usage: Tokens used.
+        choices (list[ChatCompletionChoice]): The answers.
+        created (int): When it was made, in seconds since 1970.
+        id (str): Identifies it.
+        model (str): The model: an AIR or a name from the engine's list.
+        object_ (str): Always `chat.completion`. The server's default is `chat.completion`.
+        parsed (Any): The answer as a value, if JSON was asked for.
+        system_fingerprint (str | None): Identifies the model's set-up.
+        usage (ChatCompletionUsage): Tokens used.
     """
 
     choices: list[ChatCompletionChoice] = wire(shape=["ChatCompletionChoice"], default=UNSET)

@@ -14,8 +14,8 @@ class ChatCompletionResponseFormat(ApiModel):
     """`ChatCompletionResponseFormat` of the API.
 
     Attributes:
-        json_schema: The schema, if the type asks for one.
-        type: Which kind it is. At least 1 characters.
+        json_schema (ChatCompletionJsonSchema): The schema, if the type asks for one.
+        type (str): Which kind it is. At least 1 characters.
     """
 
     json_schema: ChatCompletionJsonSchema | Reference | Unset = wire(

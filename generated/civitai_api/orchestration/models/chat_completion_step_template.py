@@ -15,7 +15,8 @@ class ChatCompletionStepTemplate(WorkflowStepTemplate):
     """Answers a conversation with a language model; gives choices in the manner of the OpenAI API.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ChatCompletionInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `chatCompletion`.
     """
 

@@ -14,9 +14,9 @@ class ChatCompletionTool(ApiModel):
     """`ChatCompletionTool` of the API.
 
     Attributes:
-        function: The function.
-        parameters: Settings of a tool that is no function.
-        type: Which kind it is.
+        function (ChatCompletionFunction): The function.
+        parameters (Any): Settings of a tool that is no function.
+        type (str): Which kind it is.
     """
 
     function: ChatCompletionFunction | Reference | Unset = wire(shape="ChatCompletionFunction", default=UNSET)

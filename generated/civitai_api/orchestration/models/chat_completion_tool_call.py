@@ -14,9 +14,9 @@ class ChatCompletionToolCall(ApiModel):
     """`ChatCompletionToolCall` of the API.
 
     Attributes:
-        function: The function and its arguments.
-        id: Identifies it.
-        type: Which kind it is.
+        function (ChatCompletionFunctionCall): The function and its arguments.
+        id (str): Identifies it.
+        type (str): Which kind it is.
     """
 
     function: ChatCompletionFunctionCall | Reference = wire(shape="ChatCompletionFunctionCall")

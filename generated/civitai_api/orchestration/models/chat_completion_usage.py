@@ -9,9 +9,9 @@ class ChatCompletionUsage(ApiModel):
     """`ChatCompletionUsage` of the API.
 
     Attributes:
-        completion_tokens: Tokens written.
-        prompt_tokens: Tokens read.
-        total_tokens: Both together.
+        completion_tokens (int): Tokens written.
+        prompt_tokens (int): Tokens read.
+        total_tokens (int): Both together.
     """
 
     completion_tokens: int = wire("completionTokens", default=UNSET)

@@ -10,11 +10,11 @@ class ComfyAnimaVariantImageGenInput(ComfyAnimaImageGenInput):
     """The `ComfyAnimaImageGenInput` of operation `createVariant`.
 
     Attributes:
-        denoise_strength: How much of the source image is repainted: 0 keeps it, 1 ignores it. 0 to 1; the server's
-            default is `0.75`.
-        height: Height in pixels. 64 to 2048; the server's default is `1024`.
-        image: The source image: a URL, a data URL or bare Base64.
-        width: Width in pixels. 64 to 2048; the server's default is `1024`.
+        denoise_strength (float): How much of the source image is repainted: 0 keeps it, 1 ignores it. 0 to 1; the
+            server's default is `0.75`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `1024`.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        width (int): Width in pixels. 64 to 2048; the server's default is `1024`.
         operation: Always `createVariant`.
     """
 

@@ -12,10 +12,10 @@ class ComfyBooguEditTurboImageInput(ComfyBooguEditTurboImageGenInput):
     """The `ComfyBooguEditTurboImageGenInput` of operation `editImage`.
 
     Attributes:
-        height: Height in pixels. 64 to 2048; the server's default is `1024`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            2 items.
-        width: Width in pixels. 64 to 2048; the server's default is `1024`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `1024`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 2 items.
+        width (int): Width in pixels. 64 to 2048; the server's default is `1024`.
         operation: Always `editImage`.
     """
 

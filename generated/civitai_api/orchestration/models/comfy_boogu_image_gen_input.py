@@ -12,7 +12,7 @@ class ComfyBooguImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `boogu`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `boogu`.
     """
 

@@ -10,8 +10,8 @@ class ComfyBooguTurboCreateImageGenInput(ComfyBooguTurboImageGenInput):
     """The `ComfyBooguTurboImageGenInput` of operation `createImage`.
 
     Attributes:
-        height: Height in pixels. 64 to 2048; the server's default is `1024`.
-        width: Width in pixels. 64 to 2048; the server's default is `1024`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `1024`.
+        width (int): Width in pixels. 64 to 2048; the server's default is `1024`.
         operation: Always `createImage`.
     """
 

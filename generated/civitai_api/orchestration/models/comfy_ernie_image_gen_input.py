@@ -12,7 +12,7 @@ class ComfyErnieImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `ernie`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `ernie`.
     """
 

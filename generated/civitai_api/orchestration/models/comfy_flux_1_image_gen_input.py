@@ -18,21 +18,21 @@ class ComfyFlux1ImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `flux1`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 30; the server's default is `3.5`.
-        control_nets: Conditions drawn from images, such as pose or depth.
-        loras: LoRAs to apply, by AIR with their strength.
-        model: The model: an AIR or a name from the engine's list.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 10000 characters.
-        quantity: How many results to make. Each is charged. 1 to 12; the server's default is `1`.
-        sampler: Sampling method, by its ComfyUI name.
-        scheduler: How the noise is spread over the sampling steps.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `20`.
-        vae_model: AIR of the VAE, in place of the model's own.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 30; the server's default is `3.5`.
+        control_nets (list[ImageJobControlNet]): Conditions drawn from images, such as pose or depth.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        model (str): The model: an AIR or a name from the engine's list.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 10000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 12; the server's default is `1`.
+        sampler (ComfySampler): Sampling method, by its ComfyUI name.
+        scheduler (ComfyScheduler): How the noise is spread over the sampling steps.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `20`.
+        vae_model (str | None): AIR of the VAE, in place of the model's own.
         ecosystem: Always `flux1`.
     """
 

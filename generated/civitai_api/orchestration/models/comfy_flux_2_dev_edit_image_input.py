@@ -12,8 +12,8 @@ class ComfyFlux2DevEditImageInput(ComfyFlux2DevImageGenInput):
     """The `ComfyFlux2DevImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. At
-            most 9 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. At most 9 items.
         operation: Always `editImage`.
     """
 

@@ -12,7 +12,7 @@ class ComfyHiDreamImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `hidream-o1`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `hidream-o1`.
     """
 

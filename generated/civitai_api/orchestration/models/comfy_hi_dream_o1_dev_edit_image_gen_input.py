@@ -12,8 +12,8 @@ class ComfyHiDreamO1DevEditImageGenInput(ComfyHiDreamO1DevImageGenInput):
     """The `ComfyHiDreamO1DevImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. At
-            most 3 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. At most 3 items.
         operation: Always `editImage`.
     """
 

@@ -13,22 +13,22 @@ class ComfyHiDreamO1ImageGenInput(ComfyHiDreamImageGenInput):
     """The `ComfyHiDreamImageGenInput` of model `HiDream-O1-Image`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 30; the server's default is `5`.
-        checkpoint_model: AIR of the checkpoint, in place of the engine's own. The server's default is
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 30; the server's default is `5`.
+        checkpoint_model (str): AIR of the checkpoint, in place of the engine's own. The server's default is
             `urn:air:hidream-o1:checkpoint:civitai:2618495@2939946`.
-        height: Height in pixels. 64 to 2048; the server's default is `2048`.
-        loras: LoRAs to apply, by AIR with their strength.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-            At most 10000 characters.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 10000 characters.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `40`.
-        width: Width in pixels. 64 to 2048; the server's default is `2048`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `2048`.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance. At most 10000 characters.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 10000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `40`.
+        width (int): Width in pixels. 64 to 2048; the server's default is `2048`.
         model: Always `HiDream-O1-Image`.
     """
 

@@ -16,19 +16,20 @@ class ComfyIdeogram4ImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `ideogram4`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 30; the server's default is `7`.
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        loras: LoRAs to apply, by AIR with their strength.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 10000 characters.
-        quantity: How many results to make. Each is charged. 1 to 12; the server's default is `1`.
-        sampler: Sampling method, by its ComfyUI name.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `12`.
-        unconditional_diffusion_model: AIR of the model for the unconditional pass, in place of the engine's own.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 30; the server's default is `7`.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 10000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 12; the server's default is `1`.
+        sampler (ComfySampler): Sampling method, by its ComfyUI name.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `12`.
+        unconditional_diffusion_model (str | None): AIR of the model for the unconditional pass, in place of the
+            engine's own.
         ecosystem: Always `ideogram4`.
     """
 

@@ -12,7 +12,7 @@ class ComfyImageGenInput(ImageGenInput):
     """Image generation on Civitai's own workers with ComfyUI; `ecosystem` chooses the family of models.
 
     Attributes:
-        ecosystem: The family of models; chooses the fields that follow.
+        ecosystem (str): The family of models; chooses the fields that follow.
         engine: Always `comfy`.
     """
 

@@ -12,7 +12,7 @@ class ComfyImageToSvgInput(ImageToSvgInput):
     """The `ImageToSvgInput` of engine `comfy`.
 
     Attributes:
-        ecosystem: The family of models; chooses the fields that follow.
+        ecosystem (str): The family of models; chooses the fields that follow.
         engine: Always `comfy`.
     """
 

@@ -15,9 +15,10 @@ class ComfyInput(ApiModel):
     """Input of a `comfy` step: a graph in ComfyUI's API format.
 
     Attributes:
-        comfy_workflow: The nodes of the graph by their id, in ComfyUI's API format.
-        image_metadata: Text to be written into the files' metadata.
-        quantity: How often the graph is run. 1 to 100; the server's default is `1`.
+        comfy_workflow (dict[str, ComfyNode]): The nodes of the graph by their id, in ComfyUI's API format.
+        image_metadata (str | None): Text to be written into the files' metadata.
+        quantity (int): How often the graph is run. 1 to 100; the server's default is `1`.
+        use_spine_comfy (bool | None)
     """
 
     __step__: ClassVar[str | None] = "comfy"

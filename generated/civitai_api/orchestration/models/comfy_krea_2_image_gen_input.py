@@ -12,7 +12,7 @@ class ComfyKrea2ImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `krea2`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `krea2`.
     """
 

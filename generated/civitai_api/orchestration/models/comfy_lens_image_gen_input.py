@@ -12,7 +12,7 @@ class ComfyLensImageGenInput(ComfyImageGenInput):
     """The `ComfyImageGenInput` of ecosystem `lens`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `lens`.
     """
 

@@ -17,21 +17,21 @@ class ComfyLensTurboImageGenInput(ComfyLensImageGenInput):
     """The `ComfyLensImageGenInput` of model `turbo`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 30; the server's default is `1`.
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        loras: LoRAs to apply, by AIR with their strength.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-            At most 10000 characters.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 10000 characters.
-        quantity: How many results to make. Each is charged. 1 to 12; the server's default is `1`.
-        sampler: Sampling method, by its ComfyUI name.
-        scheduler: How the noise is spread over the sampling steps.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `4`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 30; the server's default is `1`.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance. At most 10000 characters.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 10000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 12; the server's default is `1`.
+        sampler (ComfySampler): Sampling method, by its ComfyUI name.
+        scheduler (ComfyScheduler): How the noise is spread over the sampling steps.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `4`.
         model: Always `turbo`.
     """
 

@@ -10,11 +10,13 @@ class ComfyLtx23AudioToVideoInput(ComfyLtx23VideoGenInput):
     """The `ComfyLtx23VideoGenInput` of operation `audioToVideo`.
 
     Attributes:
-        audio_to_video_attention_scale: How strongly the sound drives the picture. 0 to 10; the server's default is
-            `2`.
-        image_guide_strength: How strongly the given frames bind the result. 0 to 1; the server's default is `0.7`.
-        reference_image: An image that shows the subject or the style: a URL, a data URL or bare Base64.
-        source_audio: The sound that drives the video, as URL.
+        audio_to_video_attention_scale (float): How strongly the sound drives the picture. 0 to 10; the server's
+            default is `2`.
+        image_guide_strength (float): How strongly the given frames bind the result. 0 to 1; the server's default is
+            `0.7`.
+        reference_image (str | None): An image that shows the subject or the style: a URL, a data URL or bare
+            Base64.
+        source_audio (str): The sound that drives the video, as URL.
         operation: Always `audioToVideo`.
     """
 

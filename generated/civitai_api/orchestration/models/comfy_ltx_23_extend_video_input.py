@@ -10,8 +10,8 @@ class ComfyLtx23ExtendVideoInput(ComfyLtx23VideoGenInput):
     """The `ComfyLtx23VideoGenInput` of operation `extendVideo`.
 
     Attributes:
-        num_frames: Length in frames. 9 to 481; the server's default is `121`.
-        source_video: The video to start from, as URL.
+        num_frames (int): Length in frames. 9 to 481; the server's default is `121`.
+        source_video (str): The video to start from, as URL.
         operation: Always `extendVideo`.
     """
 

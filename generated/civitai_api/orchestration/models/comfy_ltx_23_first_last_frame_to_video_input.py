@@ -10,9 +10,10 @@ class ComfyLtx23FirstLastFrameToVideoInput(ComfyLtx23VideoGenInput):
     """The `ComfyLtx23VideoGenInput` of operation `firstLastFrameToVideo`.
 
     Attributes:
-        first_frame: The first frame: a URL, a data URL or bare Base64.
-        frame_guide_strength: How strongly the given frames bind the result. 0 to 1; the server's default is `0.7`.
-        last_frame: The last frame: a URL, a data URL or bare Base64.
+        first_frame (str | None): The first frame: a URL, a data URL or bare Base64.
+        frame_guide_strength (float): How strongly the given frames bind the result. 0 to 1; the server's default is
+            `0.7`.
+        last_frame (str | None): The last frame: a URL, a data URL or bare Base64.
         operation: Always `firstLastFrameToVideo`.
     """
 

@@ -13,23 +13,25 @@ class ComfyLtx23VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `ltx2.3`.
 
     Attributes:
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        duration: Length in seconds. 3 to 20; the server's default is `5`.
-        fps: Frames per second. 1 to 60; the server's default is `24`.
-        generate_audio: Makes sound to go with the video. The server's default is `True`.
-        guidance_scale: How closely the model follows the prompt. 1 to 10; the server's default is `4`.
-        height: Height in pixels. The server's default is `720`.
-        loras: LoRAs to apply, by AIR with their strength.
-        model: The model: an AIR or a name from the engine's list. The server's default is `22b-dev`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `createVideo`.
-        quantity: How many results to make. Each is charged. 1 to 10; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 8 to 50;
-            the server's default is `20`.
-        width: Width in pixels. The server's default is `1280`.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        duration (int): Length in seconds. 3 to 20; the server's default is `5`.
+        fps (float): Frames per second. 1 to 60; the server's default is `24`.
+        generate_audio (bool): Makes sound to go with the video. The server's default is `True`.
+        guidance_scale (float): How closely the model follows the prompt. 1 to 10; the server's default is `4`.
+        height (int): Height in pixels. The server's default is `720`.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        model (Literal['22b-dev', '22b-distilled'] | str): The model: an AIR or a name from the engine's list. The
+            server's default is `22b-dev`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `createVideo`.
+        quantity (int): How many results to make. Each is charged. 1 to 10; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 8 to
+            50; the server's default is `20`.
+        width (int): Width in pixels. The server's default is `1280`.
         engine: Always `ltx2.3`.
     """
 

@@ -12,8 +12,8 @@ class ComfyLtx25CreateVideoInput(ComfyLtx25VideoGenInput):
     """The `ComfyLtx25VideoGenInput` of operation `createVideo`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. At
-            most 1 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. At most 1 items.
         operation: Always `createVideo`.
     """
 

@@ -10,8 +10,9 @@ class ComfyLtx25VideoToVideoInput(ComfyLtx25VideoGenInput):
     """The `ComfyLtx25VideoGenInput` of operation `videoToVideo`.
 
     Attributes:
-        guide_strength: How strongly the given frames bind the result. 0 to 1; the server's default is `0.2`.
-        source_video: The video to start from, as URL.
+        guide_strength (float): How strongly the given frames bind the result. 0 to 1; the server's default is
+            `0.2`.
+        source_video (str): The video to start from, as URL.
         operation: Always `videoToVideo`.
     """
 

@@ -10,10 +10,10 @@ class ComfyLtx2EditVideoInput(ComfyLtx2VideoGenInput):
     """The `ComfyLtx2VideoGenInput` of operation `editVideo`.
 
     Attributes:
-        canny_high_threshold: Gradient above which an edge is kept. 0 to 1; the server's default is `0.8`.
-        canny_low_threshold: Gradient below which an edge is dropped. 0 to 1; the server's default is `0.4`.
-        guide_strength: How strongly the given frames bind the result. 0 to 1; the server's default is `1`.
-        source_video: The video to start from, as URL.
+        canny_high_threshold (float): Gradient above which an edge is kept. 0 to 1; the server's default is `0.8`.
+        canny_low_threshold (float): Gradient below which an edge is dropped. 0 to 1; the server's default is `0.4`.
+        guide_strength (float): How strongly the given frames bind the result. 0 to 1; the server's default is `1`.
+        source_video (str): The video to start from, as URL.
         operation: Always `editVideo`.
     """
 

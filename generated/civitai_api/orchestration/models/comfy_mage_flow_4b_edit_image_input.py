@@ -13,10 +13,10 @@ class ComfyMageFlow4BEditImageInput(ComfyMageFlow4BEditImageGenInput):
     """The `ComfyMageFlow4BEditImageGenInput` of operation `editImage`.
 
     Attributes:
-        height: Height in pixels. 512 to 2048; the server's default is `1024`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            16 items.
-        width: Width in pixels. 512 to 2048; the server's default is `1024`.
+        height (int): Height in pixels. 512 to 2048; the server's default is `1024`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 16 items.
+        width (int): Width in pixels. 512 to 2048; the server's default is `1024`.
         operation: Always `editImage`.
     """
 

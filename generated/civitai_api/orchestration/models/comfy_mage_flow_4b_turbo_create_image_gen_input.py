@@ -10,8 +10,8 @@ class ComfyMageFlow4BTurboCreateImageGenInput(ComfyMageFlow4BTurboImageGenInput)
     """The `ComfyMageFlow4BTurboImageGenInput` of operation `createImage`.
 
     Attributes:
-        height: Height in pixels. 512 to 2048; the server's default is `1024`.
-        width: Width in pixels. 512 to 2048; the server's default is `1024`.
+        height (int): Height in pixels. 512 to 2048; the server's default is `1024`.
+        width (int): Width in pixels. 512 to 2048; the server's default is `1024`.
         operation: Always `createImage`.
     """
 

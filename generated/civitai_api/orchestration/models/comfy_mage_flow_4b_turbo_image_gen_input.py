@@ -12,12 +12,12 @@ class ComfyMageFlow4BTurboImageGenInput(ComfyMageFlowImageGenInput):
     """The `ComfyMageFlowImageGenInput` of model `4b-turbo`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 30; the server's default is `1`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        quantity: How many results to make. Each is charged. 1 to 12; the server's default is `1`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `4`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 30; the server's default is `1`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        quantity (int): How many results to make. Each is charged. 1 to 12; the server's default is `1`.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `4`.
         model: Always `4b-turbo`.
     """
 

@@ -10,8 +10,8 @@ class ComfyMiniMaxH3ImageToVideoInput(ComfyMiniMaxH3VideoGenInput):
     """The `ComfyMiniMaxH3VideoGenInput` of operation `imageToVideo`.
 
     Attributes:
-        first_frame: The first frame: a URL, a data URL or bare Base64.
-        last_frame: The last frame: a URL, a data URL or bare Base64.
+        first_frame (str | None): The first frame: a URL, a data URL or bare Base64.
+        last_frame (str | None): The last frame: a URL, a data URL or bare Base64.
         operation: Always `imageToVideo`.
     """
 

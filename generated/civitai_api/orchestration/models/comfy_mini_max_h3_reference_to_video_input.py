@@ -12,8 +12,8 @@ class ComfyMiniMaxH3ReferenceToVideoInput(ComfyMiniMaxH3VideoGenInput):
     """The `ComfyMiniMaxH3VideoGenInput` of operation `referenceToVideo`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            9 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 9 items.
         operation: Always `referenceToVideo`.
     """
 

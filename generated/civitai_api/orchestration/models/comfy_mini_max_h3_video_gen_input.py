@@ -13,19 +13,19 @@ class ComfyMiniMaxH3VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `minimax-h3-comfy`.
 
     Attributes:
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        duration: Length in seconds. 4 to 15; the server's default is `5`.
-        fast: Trades quality for speed. The server's default is `False`.
-        height: Height in pixels. 32 to 1344; the server's default is `480`.
-        loras: LoRAs to apply, by AIR with their strength.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `imageToVideo`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 60;
-            the server's default is `20`.
-        turbo: Uses the distilled, faster variant of the model. The server's default is `False`.
-        width: Width in pixels. 32 to 1344; the server's default is `864`.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        duration (int): Length in seconds. 4 to 15; the server's default is `5`.
+        fast (bool): Trades quality for speed. The server's default is `False`.
+        height (int): Height in pixels. 32 to 1344; the server's default is `480`.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `imageToVideo`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            60; the server's default is `20`.
+        turbo (bool): Uses the distilled, faster variant of the model. The server's default is `False`.
+        width (int): Width in pixels. 32 to 1344; the server's default is `864`.
         engine: Always `minimax-h3-comfy`.
     """
 

@@ -12,9 +12,10 @@ class ComfyNode(ApiModel):
     """`ComfyNode` of the API.
 
     Attributes:
-        class_type: Class of the node.
-        inputs: Its inputs: values, or `[node id, output]` for a link.
-        meta: Data for the editor.
+        class_type (str): Class of the node.
+        inputs (dict[str, str | float | bool | list[Any]]): Its inputs: values, or `[node id, output]` for a link.
+        is_changed (str | None)
+        meta (dict[str, str] | None): Data for the editor.
     """
 
     class_type: str | Reference = wire("classType")

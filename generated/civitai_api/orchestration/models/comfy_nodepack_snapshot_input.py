@@ -12,10 +12,10 @@ class ComfyNodepackSnapshotInput(ApiModel):
     """Input of a `comfyNodepackSnapshot` step: the node packs to install.
 
     Attributes:
-        comfy_image: AIR of the ComfyUI image to install into.
-        min_vram_gb: Video memory the worker must have, in GB.
-        nodepacks: The node packs to install. At least 1 items.
-        use_sage_attention: Uses SageAttention.
+        comfy_image (str | None): AIR of the ComfyUI image to install into.
+        min_vram_gb (int | None): Video memory the worker must have, in GB.
+        nodepacks (list[str]): The node packs to install. At least 1 items.
+        use_sage_attention (bool | None): Uses SageAttention.
     """
 
     __step__: ClassVar[str | None] = "comfyNodepackSnapshot"

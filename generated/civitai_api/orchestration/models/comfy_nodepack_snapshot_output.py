@@ -14,7 +14,7 @@ class ComfyNodepackSnapshotOutput(ApiModel):
     """What a `comfyNodepackSnapshot` step made.
 
     Attributes:
-        results: The single results.
+        results (list[ComfyNodepackSnapshotResult]): The single results.
     """
 
     results: list[ComfyNodepackSnapshotResult] = wire(shape=["ComfyNodepackSnapshotResult"], default=UNSET)

@@ -14,11 +14,11 @@ class ComfyNodepackSnapshotResult(ApiModel):
     """`ComfyNodepackSnapshotResult` of the API.
 
     Attributes:
-        layer: The frozen layer.
-        layer_air: AIR of the frozen layer.
-        nodepack: The node pack.
-        object_info: Description of its nodes, as ComfyUI gives it.
-        web: Its files for the editor.
+        layer (Blob): The frozen layer.
+        layer_air (str): AIR of the frozen layer.
+        nodepack (str): The node pack.
+        object_info (Blob): Description of its nodes, as ComfyUI gives it.
+        web (Blob): Its files for the editor.
     """
 
     layer: Blob = wire(shape="Blob", default=UNSET)

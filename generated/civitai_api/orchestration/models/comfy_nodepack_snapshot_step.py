@@ -16,8 +16,9 @@ class ComfyNodepackSnapshotStep(WorkflowStep):
     """A `comfyNodepackSnapshot` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (ComfyNodepackSnapshotInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
+        output (ComfyNodepackSnapshotOutput): What the step made; absent until it succeeded.
         type: Always `comfyNodepackSnapshot`.
     """
 

@@ -15,7 +15,8 @@ class ComfyNodepackSnapshotStepTemplate(WorkflowStepTemplate):
     """Installs ComfyUI node packs and freezes them; gives one layer per pack, with its AIR.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ComfyNodepackSnapshotInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
         type: Always `comfyNodepackSnapshot`.
     """
 

@@ -14,7 +14,7 @@ class ComfyOutput(ApiModel):
     """What a `comfy` step made.
 
     Attributes:
-        blobs: The results.
+        blobs (list[Blob]): The results.
     """
 
     blobs: list[Blob] = wire(shape=["Blob"], default=UNSET)

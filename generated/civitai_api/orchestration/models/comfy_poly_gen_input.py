@@ -12,7 +12,7 @@ class ComfyPolyGenInput(PolyGenInput):
     """The `PolyGenInput` of engine `comfy`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         engine: Always `comfy`.
     """
 

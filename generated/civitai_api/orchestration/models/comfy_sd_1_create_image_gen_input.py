@@ -10,8 +10,8 @@ class ComfySd1CreateImageGenInput(ComfySd1ImageGenInput):
     """The `ComfySd1ImageGenInput` of operation `createImage`.
 
     Attributes:
-        height: Height in pixels. 64 to 1024; the server's default is `512`.
-        width: Width in pixels. 64 to 1024; the server's default is `512`.
+        height (int): Height in pixels. 64 to 1024; the server's default is `512`.
+        width (int): Width in pixels. 64 to 1024; the server's default is `512`.
         operation: Always `createImage`.
     """
 

@@ -15,7 +15,8 @@ class ComfyStepTemplate(WorkflowStepTemplate):
     """Runs a ComfyUI graph in API format; gives the files its nodes saved.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ComfyInput): What the step is told to do. Any value in it may be replaced by a reference to another
+            step.
         type: Always `comfy`.
     """
 

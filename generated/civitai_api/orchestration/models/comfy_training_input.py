@@ -12,36 +12,55 @@ class ComfyTrainingInput(TrainingInput):
     """Training with ComfyUI's own trainer.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 4; the server's default is `1`.
-        continue_from: AIR of the network that training goes on from.
-        default_steps: Steps that are taken when the request says none. Set by the server. Set by the server.
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        ecosystem: The family of models; chooses the fields that follow.
-        epochs: Passes over the training data: in an input how many, in an output the results of each. 1 to 200.
-        flip_augmentation: Mirrors images at random, which is wrong for anything with a left and a right. The
+        algorithm (str | None)
+        batch_size (int | None): How many are worked on at a time. 1 to 4; the server's default is `1`.
+        bypass_mode (bool | None)
+        checkpoint_depth (int | None)
+        clip_type (str | None)
+        continue_from (str | None): AIR of the network that training goes on from.
+        dataset_caching (bool | None)
+        default_steps (int): Steps that are taken when the request says none. Set by the server. Set by the server.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        ecosystem (str): The family of models; chooses the fields that follow.
+        epochs (int | None): Passes over the training data: in an input how many, in an output the results of each.
+            1 to 200.
+        flip_augmentation (bool): Mirrors images at random, which is wrong for anything with a left and a right. The
             server's default is `False`.
-        keep_tokens: How many of the first tags shuffling leaves in place. 0 to 10; the server's default is `0`.
-        lr: Learning rate. 0 to 1; the server's default is `0.0001`.
-        lr_scheduler: How the learning rate changes over time.
-        max_batch_size: The largest batch that this model can train with. Set by the server. Set by the server.
-        min_snr_gamma: Min-SNR weighting of the loss; 5 is usual. 0 to 20.
-        model: The model: an AIR or a name from the engine's list. The server's default is
+        grad_accumulation_steps (int | None)
+        keep_tokens (int): How many of the first tags shuffling leaves in place. 0 to 10; the server's default is
+            `0`.
+        lora_dtype (str | None)
+        loss_function (str | None)
+        lr (float): Learning rate. 0 to 1; the server's default is `0.0001`.
+        lr_scheduler (Literal['constant', 'constant_with_warmup', 'cosine', 'linear', 'step'] | str | None): How the
+            learning rate changes over time.
+        max_batch_size (int): The largest batch that this model can train with. Set by the server. Set by the
+            server.
+        min_snr_gamma (int | None): Min-SNR weighting of the loss; 5 is usual. 0 to 20.
+        model (str): The model: an AIR or a name from the engine's list. The server's default is
             `urn:air:sdxl:checkpoint:civitai:101055@128078`.
-        network_alpha: Scales the network by alpha divided by rank. 1 to 256.
-        network_dim: Rank of the network: more can hold more and makes a larger file. 1 to 256.
-        no_half_vae: The server's default is `False`.
-        noise_offset: Offset of the noise, which helps with very dark and very bright images. 0 to 1.
-        optimizer_type: Optimiser.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. 256
-            to 1024; the server's default is `1024`.
-        shuffle_tokens: Shuffles the tags of a caption. The server's default is `False`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 10000.
-        storage_buzz_per_epoch: Buzz for keeping an epoch. Set by the server. Set by the server.
-        text_encoder_lr: Learning rate of the text encoder. 0 to 1.
-        text_encoder_model: AIR of the text encoder, in place of the model's own.
-        train_text_encoder: Trains the text encoder as well.
-        trigger_word: The word that calls the network up in a prompt.
-        vae_model: AIR of the VAE, in place of the model's own.
+        model_sampling_shift (float | None)
+        network_alpha (int | None): Scales the network by alpha divided by rank. 1 to 256.
+        network_dim (int | None): Rank of the network: more can hold more and makes a larger file. 1 to 256.
+        no_half_vae (bool): The server's default is `False`.
+        noise_offset (float | None): Offset of the noise, which helps with very dark and very bright images. 0 to 1.
+        offloading (bool | None)
+        optimizer_type (Literal['adafactor', 'adagrad', 'adam8bit', 'adamw', 'adamw8bit', 'automagic', 'lion',
+            'lion8bit', 'prodigy', 'prodigy8bit'] | str | None): Optimiser.
+        quantized_backward (bool | None)
+        resolution (int): Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an
+            edge. 256 to 1024; the server's default is `1024`.
+        shuffle_tokens (bool): Shuffles the tags of a caption. The server's default is `False`.
+        steps (int | None): Number of sampling steps, in training of optimiser steps. More take longer and cost
+            more. 1 to 10000.
+        storage_buzz_per_epoch (float): Buzz for keeping an epoch. Set by the server. Set by the server.
+        text_encoder_lr (float | None): Learning rate of the text encoder. 0 to 1.
+        text_encoder_model (str | None): AIR of the text encoder, in place of the model's own.
+        train_text_encoder (bool | None): Trains the text encoder as well.
+        training_dtype (str | None)
+        trigger_word (str | None): The word that calls the network up in a prompt.
+        unet_weight_dtype (str | None)
+        vae_model (str | None): AIR of the VAE, in place of the model's own.
         engine: Always `comfy`.
     """
 

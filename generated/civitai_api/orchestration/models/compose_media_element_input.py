@@ -16,11 +16,11 @@ class ComposeMediaElementInput(ApiModel):
     """`ComposeMediaElementInput` of the API.
 
     Attributes:
-        at: When it begins, in seconds.
-        layout: Where it lies on the canvas.
-        offset: How far to move it in time, in seconds. The server's default is `0`.
-        transformers: What is done to it.
-        url: Where it is.
+        at (float | None): When it begins, in seconds.
+        layout (MediaLayout): Where it lies on the canvas.
+        offset (float): How far to move it in time, in seconds. The server's default is `0`.
+        transformers (list[MediaTransformer]): What is done to it.
+        url (str | None): Where it is.
     """
 
     at: float | Reference | None | Unset = wire(default=UNSET)

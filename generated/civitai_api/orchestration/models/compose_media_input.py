@@ -17,10 +17,10 @@ class ComposeMediaInput(ApiModel):
     """Input of a `composeMedia` step: the elements with their places in space and time.
 
     Attributes:
-        canvas: Size, frame rate and background of a video.
-        elements: What is composed, in order.
-        normalize: Evens the loudness out. The server's default is `False`.
-        output: What is made of it.
+        canvas (MediaCanvas): Size, frame rate and background of a video.
+        elements (list[ComposeMediaElementInput]): What is composed, in order.
+        normalize (bool): Evens the loudness out. The server's default is `False`.
+        output (ComposeMediaOutputSpec): What is made of it.
     """
 
     __step__: ClassVar[str | None] = "composeMedia"

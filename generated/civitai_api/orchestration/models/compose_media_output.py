@@ -14,8 +14,8 @@ class ComposeMediaOutput(ApiModel):
     """What a `composeMedia` step made.
 
     Attributes:
-        elements: When each element begins and how long it lasts.
-        type: Which kind it is.
+        elements (list[ComposeMediaResolvedElement]): When each element begins and how long it lasts.
+        type (str): Which kind it is.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

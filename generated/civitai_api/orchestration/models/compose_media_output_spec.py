@@ -15,8 +15,8 @@ class ComposeMediaOutputSpec(ApiModel):
     """`ComposeMediaOutputSpec` of the API.
 
     Attributes:
-        container: Container of the file.
-        type: Which kind it is.
+        container (MediaContainer): Container of the file.
+        type (MediaOutputType): Which kind it is.
     """
 
     container: MediaContainer | Reference | Unset = wire(default=UNSET)

@@ -9,8 +9,8 @@ class ComposeMediaResolvedElement(ApiModel):
     """`ComposeMediaResolvedElement` of the API.
 
     Attributes:
-        duration: Length in seconds.
-        start_seconds: When it begins, in seconds.
+        duration (float): Length in seconds.
+        start_seconds (float): When it begins, in seconds.
     """
 
     duration: float = wire(default=UNSET)

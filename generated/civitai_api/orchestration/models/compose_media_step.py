@@ -16,8 +16,9 @@ class ComposeMediaStep(WorkflowStep):
     """A `composeMedia` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (ComposeMediaInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (ComposeMediaOutput): What the step made; absent until it succeeded.
         type: Always `composeMedia`.
     """
 

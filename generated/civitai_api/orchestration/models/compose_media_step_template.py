@@ -15,7 +15,8 @@ class ComposeMediaStepTemplate(WorkflowStepTemplate):
     """Lays images, videos and sounds over each other in space and time; gives one video or audio blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ComposeMediaInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `composeMedia`.
     """
 

@@ -14,8 +14,8 @@ class ConsumerBlobPresignResponse(ApiModel):
     """Permission to upload one file.
 
     Attributes:
-        expires_at: Until when the URL works.
-        upload_url: Signed URL to POST the bytes to, without a bearer token.
+        expires_at (datetime): Until when the URL works.
+        upload_url (str): Signed URL to POST the bytes to, without a bearer token.
     """
 
     expires_at: datetime = wire("expiresAt", DATETIME, default=UNSET)

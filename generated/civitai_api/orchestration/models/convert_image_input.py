@@ -16,9 +16,9 @@ class ConvertImageInput(ApiModel):
     """Input of a `convertImage` step: the image, what to do to it and the format to write.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        output: The format to write.
-        transforms: What is done to the image, in order.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        output (ImageOutputFormat): The format to write.
+        transforms (list[ImageTransform]): What is done to the image, in order.
     """
 
     __step__: ClassVar[str | None] = "convertImage"

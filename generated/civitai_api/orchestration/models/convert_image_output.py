@@ -14,7 +14,7 @@ class ConvertImageOutput(ApiModel):
     """What a `convertImage` step made.
 
     Attributes:
-        blob: The result.
+        blob (ImageBlob): The result.
     """
 
     blob: ImageBlob | Unset = wire(shape="ImageBlob", default=UNSET)

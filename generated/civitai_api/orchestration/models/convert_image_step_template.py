@@ -15,7 +15,8 @@ class ConvertImageStepTemplate(WorkflowStepTemplate):
     """Resizes, blurs and re-encodes an image; gives the new one.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ConvertImageInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `convertImage`.
     """
 

@@ -14,8 +14,8 @@ class CursedArrayOfStringAndResourceInfo(ApiModel):
     """A page of resources.
 
     Attributes:
-        items: The resources of this page.
-        next: What to pass as `cursor` for the next page; null on the last.
+        items (list[ResourceInfo]): The resources of this page.
+        next (str | None): What to pass as `cursor` for the next page; null on the last.
     """
 
     items: list[ResourceInfo] = wire(shape=["ResourceInfo"], default=UNSET)

@@ -14,8 +14,8 @@ class CursedArrayOfTelemetryCursorAndWorkflow(ApiModel):
     """A page of workflows.
 
     Attributes:
-        items: The workflows of this page.
-        next: What to pass as `cursor` for the next page.
+        items (list[Workflow]): The workflows of this page.
+        next (str): What to pass as `cursor` for the next page.
     """
 
     items: list[Workflow] = wire(shape=["Workflow"], default=UNSET)

@@ -15,13 +15,15 @@ class CustomComfyInput(ApiModel):
     """Input of a `customComfy` step: a graph and the resources to mount for it.
 
     Attributes:
-        comfy_image: AIR of the ComfyUI image to run in.
-        min_vram_gb: Video memory the worker must have, in GB.
-        resources: AIRs of the models and node packs that the graph uses. At least 1 items.
-        session_id: The session the run belongs to.
-        trace: What the run records about itself.
-        use_sage_attention: Uses SageAttention.
-        workflow: The graph, in ComfyUI's API format.
+        comfy_image (str | None): AIR of the ComfyUI image to run in.
+        min_vram_gb (int | None): Video memory the worker must have, in GB.
+        minimum_duration_seconds (int | None)
+        resources (list[str]): AIRs of the models and node packs that the graph uses. At least 1 items.
+        session_id (str | None): The session the run belongs to.
+        session_owner_api_token (str | None)
+        trace (TraceMode): What the run records about itself.
+        use_sage_attention (bool | None): Uses SageAttention.
+        workflow (Any): The graph, in ComfyUI's API format.
     """
 
     __step__: ClassVar[str | None] = "customComfy"

@@ -15,10 +15,10 @@ class CustomComfyOutput(ApiModel):
     """What a `customComfy` step made.
 
     Attributes:
-        blobs: The results.
-        temp_blobs: Files its nodes only previewed.
-        trace_url: URL of what was recorded.
-        usage: What the time cost.
+        blobs (list[Blob]): The results.
+        temp_blobs (list[Blob]): Files its nodes only previewed.
+        trace_url (str | None): URL of what was recorded.
+        usage (CustomComfyUsage): What the time cost.
     """
 
     blobs: list[Blob] = wire(shape=["Blob"], default=UNSET)

@@ -15,7 +15,8 @@ class CustomComfyStepTemplate(WorkflowStepTemplate):
     """Runs a ComfyUI graph with node packs and models of your choice and is charged by time; gives the files it saved.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (CustomComfyInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `customComfy`.
     """
 

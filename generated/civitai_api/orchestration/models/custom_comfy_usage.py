@@ -14,11 +14,11 @@ class CustomComfyUsage(ApiModel):
     """`CustomComfyUsage` of the API.
 
     Attributes:
-        buzz_per_second: Buzz per second.
-        computed_at: When this was worked out.
-        estimated_cost: Buzz for that time.
-        runtime_seconds: Seconds it ran.
-        started_at: When work began; null before.
+        buzz_per_second (float): Buzz per second.
+        computed_at (datetime): When this was worked out.
+        estimated_cost (float): Buzz for that time.
+        runtime_seconds (float): Seconds it ran.
+        started_at (datetime | None): When work began; null before.
     """
 
     buzz_per_second: float = wire("buzzPerSecond", default=UNSET)

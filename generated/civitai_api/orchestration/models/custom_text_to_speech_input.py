@@ -12,12 +12,13 @@ class CustomTextToSpeechInput(TextToSpeechInput):
     """The `TextToSpeechInput` of engine `custom`.
 
     Attributes:
-        instruct: How the voice should sound or speak, in words.
-        max_new_tokens: The most tokens that are produced.
-        ref_audio_url: URL of a recording of the voice to imitate.
-        ref_text: What is said in the recording of the voice; makes the imitation better.
-        speaker: Name of the built-in voice.
-        x_vector_only_mode: Takes only the timbre from the recording and does without its text.
+        instruct (str | None): How the voice should sound or speak, in words.
+        max_new_tokens (int | None): The most tokens that are produced.
+        ref_audio_url (str | None): URL of a recording of the voice to imitate.
+        ref_text (str | None): What is said in the recording of the voice; makes the imitation better.
+        speaker (Literal['aiden', 'dylan', 'eric', 'ono_anna', 'ryan', 'serena', 'sohee', 'uncle_fu', 'vivian'] |
+            str | None): Name of the built-in voice.
+        x_vector_only_mode (bool): Takes only the timbre from the recording and does without its text.
         engine: Always `custom`.
     """
 
@@ -32,5 +33,5 @@ class CustomTextToSpeechInput(TextToSpeechInput):
         | None
         | Unset
     ) = wire(default=UNSET)
-    x_vector_only_mode: bool | Reference = wire("xVectorOnlyMode")
+    x_vector_only_mode: bool | Reference | Unset = wire("xVectorOnlyMode", default=UNSET)
     engine: str = wire(default="custom")

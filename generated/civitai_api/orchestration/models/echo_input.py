@@ -11,7 +11,7 @@ class EchoInput(ApiModel):
     """Input of an `echo` step.
 
     Attributes:
-        message: The text to give back.
+        message (str): The text to give back.
     """
 
     __step__: ClassVar[str | None] = "echo"

@@ -9,7 +9,7 @@ class EchoOutput(ApiModel):
     """What an `echo` step made.
 
     Attributes:
-        message: The text that was sent.
+        message (str): The text that was sent.
     """
 
     message: str = wire(default=UNSET)

@@ -15,7 +15,8 @@ class EchoStepTemplate(WorkflowStepTemplate):
     """Gives its message back; for trying things out.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (EchoInput): What the step is told to do. Any value in it may be replaced by a reference to another
+            step.
         type: Always `echo`.
     """
 

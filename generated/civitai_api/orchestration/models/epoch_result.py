@@ -9,11 +9,11 @@ class EpochResult(ApiModel):
     """`EpochResult` of the API.
 
     Attributes:
-        blob_name: File name of the network.
-        blob_size: Its size in bytes.
-        blob_url: Signed URL of the network.
-        epoch_number: The epoch, counted from 1.
-        sample_images: URLs of the sample images.
+        blob_name (str): File name of the network.
+        blob_size (int | None): Its size in bytes.
+        blob_url (str): Signed URL of the network.
+        epoch_number (int): The epoch, counted from 1.
+        sample_images (list[str]): URLs of the sample images.
     """
 
     blob_name: str = wire("blobName", default=UNSET)

@@ -15,9 +15,9 @@ class FaceDetection(ApiModel):
     """`FaceDetection` of the API.
 
     Attributes:
-        bounding_box: Where it was found, in pixels.
-        embedding: The face as a vector.
-        landmarks: Points of the face, by name.
+        bounding_box (BoundingBox): Where it was found, in pixels.
+        embedding (list[float] | None): The face as a vector.
+        landmarks (dict[str, ValueTupleOfDoubleAndDouble] | None): Points of the face, by name.
     """
 
     bounding_box: BoundingBox = wire("boundingBox", "BoundingBox", default=UNSET)

@@ -9,7 +9,9 @@ class FaceDetectionInfo(ApiModel):
     """`FaceDetectionInfo` of the API.
 
     Attributes:
-        bounding_box: Where it was found, in pixels.
+        bounding_box (list[float]): Where it was found, in pixels.
+        has_embedding (bool)
+        landmarks (dict[str, list[float]] | None)
     """
 
     bounding_box: list[float] = wire("boundingBox", default=UNSET)

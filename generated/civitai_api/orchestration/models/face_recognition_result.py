@@ -14,8 +14,8 @@ class FaceRecognitionResult(ApiModel):
     """`FaceRecognitionResult` of the API.
 
     Attributes:
-        faces: The faces found.
-        similarity_matrix: How alike each two of them are.
+        faces (list[FaceDetection]): The faces found.
+        similarity_matrix (list[list[float]] | None): How alike each two of them are.
     """
 
     faces: list[FaceDetection] = wire(shape=["FaceDetection"], default=UNSET)

@@ -10,7 +10,7 @@ class FadeInTransformer(MediaTransformer):
     """The `MediaTransformer` of type `fadeIn`.
 
     Attributes:
-        duration_ms: Length in milliseconds.
+        duration_ms (int): Length in milliseconds.
         type: Always `fadeIn`.
     """
 

@@ -10,7 +10,7 @@ class FadeOutTransformer(MediaTransformer):
     """The `MediaTransformer` of type `fadeOut`.
 
     Attributes:
-        duration_ms: Length in milliseconds.
+        duration_ms (int): Length in milliseconds.
         type: Always `fadeOut`.
     """
 

@@ -12,7 +12,7 @@ class FalImageGenInput(ImageGenInput):
     """Image generation at fal.ai; `model` chooses the model.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         engine: Always `fal`.
     """
 

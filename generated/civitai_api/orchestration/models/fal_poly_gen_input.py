@@ -12,7 +12,7 @@ class FalPolyGenInput(PolyGenInput):
     """The `PolyGenInput` of engine `fal`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         engine: Always `fal`.
     """
 

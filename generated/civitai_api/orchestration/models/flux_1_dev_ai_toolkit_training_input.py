@@ -10,7 +10,7 @@ class Flux1DevAIToolkitTrainingInput(Flux1AIToolkitTrainingInput):
     """The `Flux1AIToolkitTrainingInput` of modelVariant `dev`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
         model_variant: Always `dev`.
     """
 

@@ -13,14 +13,16 @@ class Flux1KontextImageGenInput(ImageGenInput):
     """Image generation and editing with FLUX.1 Kontext; `model` chooses the variant.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `1:1`.
-        guidance_scale: How closely the model follows the prompt. 1 to 20; the server's default is `3.5`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        model: The model: an AIR or a name from the engine's list. Set by the server.
-        prompt: What to make, in words. At most 1000 characters.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '2:3', '3:2', '3:4', '4:3', '9:16', '9:21'] | str): Width to
+            height, as `16:9`. The server's default is `1:1`.
+        guidance_scale (float): How closely the model follows the prompt. 1 to 20; the server's default is `3.5`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        model (str): The model: an AIR or a name from the engine's list. Set by the server.
+        prompt (str): What to make, in words. At most 1000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
         engine: Always `flux1-kontext`.
     """
 

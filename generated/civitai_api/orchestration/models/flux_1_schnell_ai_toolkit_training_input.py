@@ -10,7 +10,7 @@ class Flux1SchnellAIToolkitTrainingInput(Flux1AIToolkitTrainingInput):
     """The `Flux1AIToolkitTrainingInput` of modelVariant `schnell`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
         model_variant: Always `schnell`.
     """
 

@@ -17,25 +17,26 @@ class Flux1SdCppImageGenInput(SdCppImageGenInput):
     """The `SdCppImageGenInput` of ecosystem `flux1`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 1
-            to 20; the server's default is `3.5`.
-        clip_l_model: AIR of the CLIP text encoder, in place of the model's own.
-        diffuser_model: AIR of the diffusion model, in place of the engine's own.
-        height: Height in pixels. 832 to 1216; the server's default is `1024`.
-        loras: LoRAs to apply, by AIR with their strength.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 1000 characters.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        sample_method: Sampling method, by its stable-diffusion.cpp name.
-        schedule: How the noise is spread over the sampling steps, by its stable-diffusion.cpp name.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 4 to 50;
-            the server's default is `28`.
-        t_5xxl_model: AIR of the T5 text encoder, in place of the model's own.
-        vae_model: AIR of the VAE, in place of the model's own.
-        width: Width in pixels. 832 to 1216; the server's default is `1024`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 1 to 20; the server's default is `3.5`.
+        clip_l_model (str): AIR of the CLIP text encoder, in place of the model's own.
+        diffuser_model (str): AIR of the diffusion model, in place of the engine's own.
+        height (int): Height in pixels. 832 to 1216; the server's default is `1024`.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 1000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        sample_method (SdCppSampleMethod): Sampling method, by its stable-diffusion.cpp name.
+        schedule (SdCppSchedule): How the noise is spread over the sampling steps, by its stable-diffusion.cpp name.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 4 to
+            50; the server's default is `28`.
+        t_5xxl_model (str): AIR of the T5 text encoder, in place of the model's own.
+        vae_model (str): AIR of the VAE, in place of the model's own.
+        width (int): Width in pixels. 832 to 1216; the server's default is `1024`.
         ecosystem: Always `flux1`.
     """
 

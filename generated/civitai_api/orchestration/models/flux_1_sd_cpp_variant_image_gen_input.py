@@ -10,9 +10,9 @@ class Flux1SdCppVariantImageGenInput(Flux1SdCppImageGenInput):
     """The `Flux1SdCppImageGenInput` of operation `createVariant`.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all. 0 to 1; the server's default is `0.7`.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all. 0 to 1; the server's default is `0.7`.
         operation: Always `createVariant`.
     """
 

@@ -12,7 +12,7 @@ class Flux1AIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `flux1`.
 
     Attributes:
-        model_variant: Variant of the base model to train.
+        model_variant (str): Variant of the base model to train.
         ecosystem: Always `flux1`.
     """
 

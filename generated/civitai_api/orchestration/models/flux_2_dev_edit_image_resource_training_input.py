@@ -10,11 +10,11 @@ class Flux2DevEditImageResourceTrainingInput(ImageResourceTrainingInput):
     """The `ImageResourceTrainingInput` of engine `flux2-dev-edit`.
 
     Attributes:
-        default_caption: Caption of images that have none.
-        learning_rate: Learning rate. The server's default is `5e-05`.
-        reference_image_count: 1 to 4; the server's default is `1`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 100 to
-            10000; the server's default is `1000`.
+        default_caption (str | None): Caption of images that have none.
+        learning_rate (float): Learning rate. The server's default is `5e-05`.
+        reference_image_count (int): 1 to 4; the server's default is `1`.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 100
+            to 10000; the server's default is `1000`.
         engine: Always `flux2-dev-edit`.
     """
 

@@ -16,11 +16,11 @@ class Flux2DevImageGenInput(Flux2ImageGenInput):
     """The `Flux2ImageGenInput` of model `dev`.
 
     Attributes:
-        guidance_scale: How closely the model follows the prompt. 0 to 20; the server's default is `2.5`.
-        loras: LoRAs to apply, by AIR with their strength.
-        num_inference_steps: Number of sampling steps. More take longer and cost more. 4 to 50; the server's default
-            is `28`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
+        guidance_scale (float): How closely the model follows the prompt. 0 to 20; the server's default is `2.5`.
+        loras (list[ImageGenInputLora]): LoRAs to apply, by AIR with their strength.
+        num_inference_steps (int): Number of sampling steps. More take longer and cost more. 4 to 50; the server's
+            default is `28`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
         model: Always `dev`.
     """
 

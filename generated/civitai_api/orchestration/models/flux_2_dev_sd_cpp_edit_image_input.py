@@ -12,8 +12,8 @@ class Flux2DevSdCppEditImageInput(Flux2DevSdCppImageGenInput):
     """The `Flux2DevSdCppImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. At
-            most 2 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. At most 2 items.
         operation: Always `editImage`.
     """
 

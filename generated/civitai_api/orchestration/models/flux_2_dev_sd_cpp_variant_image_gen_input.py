@@ -10,9 +10,9 @@ class Flux2DevSdCppVariantImageGenInput(Flux2DevSdCppImageGenInput):
     """The `Flux2DevSdCppImageGenInput` of operation `createVariant`.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all. 0 to 1; the server's default is `0.7`.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all. 0 to 1; the server's default is `0.7`.
         operation: Always `createVariant`.
     """
 

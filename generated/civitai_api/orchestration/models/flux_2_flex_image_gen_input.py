@@ -12,10 +12,10 @@ class Flux2FlexImageGenInput(Flux2ImageGenInput):
     """The `Flux2ImageGenInput` of model `flex`.
 
     Attributes:
-        guidance_scale: How closely the model follows the prompt. 1.5 to 100; the server's default is `3.5`.
-        num_inference_steps: Number of sampling steps. More take longer and cost more. 2 to 50; the server's default
-            is `28`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
+        guidance_scale (float): How closely the model follows the prompt. 1.5 to 100; the server's default is `3.5`.
+        num_inference_steps (int): Number of sampling steps. More take longer and cost more. 2 to 50; the server's
+            default is `28`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
         model: Always `flex`.
     """
 

@@ -12,14 +12,15 @@ class Flux2ImageGenInput(ImageGenInput):
     """Image generation and editing with FLUX.2; `model` chooses the variant.
 
     Attributes:
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `False`.
-        height: Height in pixels. 512 to 2048; the server's default is `1024`.
-        model: The model: an AIR or a name from the engine's list.
-        prompt: What to make, in words. At most 1000 characters.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        width: Width in pixels. 512 to 2048; the server's default is `1024`.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `False`.
+        height (int): Height in pixels. 512 to 2048; the server's default is `1024`.
+        model (str): The model: an AIR or a name from the engine's list.
+        prompt (str): What to make, in words. At most 1000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        width (int): Width in pixels. 512 to 2048; the server's default is `1024`.
         engine: Always `flux2`.
     """
 

@@ -10,7 +10,7 @@ class Flux2Klein4BAIToolkitTrainingInput(Flux2KleinAIToolkitTrainingInput):
     """The `Flux2KleinAIToolkitTrainingInput` of modelVariant `4b`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 2; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 2; the server's default is `1`.
         model_variant: Always `4b`.
     """
 

@@ -12,8 +12,8 @@ class Flux2KleinAIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `flux2klein`.
 
     Attributes:
-        is_edit_training: The server's default is `False`.
-        model_variant: Variant of the base model to train.
+        is_edit_training (bool): The server's default is `False`.
+        model_variant (str): Variant of the base model to train.
         ecosystem: Always `flux2klein`.
     """
 

@@ -17,16 +17,18 @@ class Flux2KleinImageGenInput(Flux2ImageGenInput):
     """The `Flux2ImageGenInput` of model `klein`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 1
-            to 20; the server's default is `5`.
-        loras: LoRAs to apply, by AIR with their strength.
-        model_version: Version or size of the model, from the engine's list. The server's default is `4b`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        sample_method: Sampling method, by its stable-diffusion.cpp name.
-        schedule: How the noise is spread over the sampling steps, by its stable-diffusion.cpp name.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 4 to 50;
-            the server's default is `20`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 1 to 20; the server's default is `5`.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        model_version (Literal['4b', '4b-base', '9b', '9b-base', '9b-kv'] | str): Version or size of the model, from
+            the engine's list. The server's default is `4b`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        sample_method (SdCppSampleMethod): Sampling method, by its stable-diffusion.cpp name.
+        schedule (SdCppSchedule): How the noise is spread over the sampling steps, by its stable-diffusion.cpp name.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 4 to
+            50; the server's default is `20`.
         model: Always `klein`.
     """
 

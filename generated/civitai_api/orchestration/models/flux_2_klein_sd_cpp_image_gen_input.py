@@ -17,22 +17,24 @@ class Flux2KleinSdCppImageGenInput(SdCppImageGenInput):
     """The `SdCppImageGenInput` of ecosystem `flux2Klein`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 1
-            to 20; the server's default is `5`.
-        height: Height in pixels. 512 to 2048; the server's default is `1024`.
-        loras: LoRAs to apply, by AIR with their strength.
-        model_version: Version or size of the model, from the engine's list. The server's default is `4b`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 1000 characters.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        sample_method: Sampling method, by its stable-diffusion.cpp name.
-        schedule: How the noise is spread over the sampling steps, by its stable-diffusion.cpp name.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 4 to 50;
-            the server's default is `20`.
-        width: Width in pixels. 512 to 2048; the server's default is `1024`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 1 to 20; the server's default is `5`.
+        height (int): Height in pixels. 512 to 2048; the server's default is `1024`.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        model_version (Literal['4b', '4b-base', '9b', '9b-base'] | str): Version or size of the model, from the
+            engine's list. The server's default is `4b`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 1000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        sample_method (SdCppSampleMethod): Sampling method, by its stable-diffusion.cpp name.
+        schedule (SdCppSchedule): How the noise is spread over the sampling steps, by its stable-diffusion.cpp name.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 4 to
+            50; the server's default is `20`.
+        width (int): Width in pixels. 512 to 2048; the server's default is `1024`.
         ecosystem: Always `flux2Klein`.
     """
 

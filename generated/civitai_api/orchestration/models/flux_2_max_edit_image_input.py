@@ -12,7 +12,8 @@ class Flux2MaxEditImageInput(Flux2MaxImageGenInput):
     """The `Flux2MaxImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
         operation: Always `editImage`.
     """
 

@@ -12,7 +12,7 @@ class Flux2MaxImageGenInput(Flux2ImageGenInput):
     """The `Flux2ImageGenInput` of model `max`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
         model: Always `max`.
     """
 

@@ -9,8 +9,8 @@ class Flux3Keyframe(ApiModel):
     """`Flux3Keyframe` of the API.
 
     Attributes:
-        frame_index: 0 to 480.
-        image: The source image: a URL, a data URL or bare Base64.
+        frame_index (int): 0 to 480.
+        image (str): The source image: a URL, a data URL or bare Base64.
     """
 
     frame_index: int | Reference = wire("frameIndex", ge=0, le=480)

@@ -12,7 +12,8 @@ class Flux3VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `flux`.
 
     Attributes:
-        version: Version of the model; can choose the fields that follow. The server's default is `v3.0`.
+        version (str | None): Version of the model; can choose the fields that follow. The server's default is
+            `v3.0`.
         engine: Always `flux`.
     """
 

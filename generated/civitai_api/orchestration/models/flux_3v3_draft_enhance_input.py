@@ -10,8 +10,8 @@ class Flux3V3DraftEnhanceInput(Flux3V3VideoGenInput):
     """The `Flux3V3VideoGenInput` of operation `draftEnhance`.
 
     Attributes:
-        draft_cache: What a draft leaves behind, to be given to the enhancing call.
-        duration: Length in seconds. 5 to 20.
+        draft_cache (str): What a draft leaves behind, to be given to the enhancing call.
+        duration (int): Length in seconds. 5 to 20.
         operation: Always `draftEnhance`.
     """
 

@@ -16,13 +16,15 @@ class Flux3V3KeyframesToVideoInput(Flux3V3VideoGenInput):
     """The `Flux3V3VideoGenInput` of operation `keyframesToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `auto`.
-        draft: Makes a cheap preview that can be worked out in full later, see `draftCache`. The server's default is
-            `False`.
-        duration: Length in seconds. 5 to 20; the server's default is `5`.
-        generate_audio: Makes sound to go with the video. The server's default is `True`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '2:1', '3:4', '4:3', '9:16', 'auto'] | str): Width to height,
+            as `16:9`. The server's default is `auto`.
+        draft (bool): Makes a cheap preview that can be worked out in full later, see `draftCache`. The server's
+            default is `False`.
+        duration (int): Length in seconds. 5 to 20; the server's default is `5`.
+        generate_audio (bool): Makes sound to go with the video. The server's default is `True`.
+        keyframes (list[Flux3Keyframe])
+        resolution (Literal['1080p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `720p`.
         operation: Always `keyframesToVideo`.
     """
 

@@ -12,7 +12,7 @@ class Flux3V3VideoGenInput(Flux3VideoGenInput):
     """The `Flux3VideoGenInput` of version `v3.0`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
         version: Always `v3.0`.
     """
 

@@ -12,8 +12,8 @@ class Gemini25FlashEditImageGenInput(Gemini25FlashImageGenInput):
     """The `Gemini25FlashImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            4 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 4 items.
         operation: Always `editImage`.
     """
 

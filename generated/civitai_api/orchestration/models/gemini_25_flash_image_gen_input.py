@@ -12,8 +12,8 @@ class Gemini25FlashImageGenInput(GeminiImageGenInput):
     """The `GeminiImageGenInput` of model `2.5-flash`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
         model: Always `2.5-flash`.
     """
 

@@ -10,7 +10,7 @@ class GifOutputFormat(ImageOutputFormat):
     """The `ImageOutputFormat` of format `gif`.
 
     Attributes:
-        max_frames: The most frames that are taken.
+        max_frames (int | None): The most frames that are taken.
         format: Always `gif`.
     """
 

@@ -12,8 +12,8 @@ class GoogleImageGenInput(ImageGenInput):
     """Image generation at Google; `model` chooses the model.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
-        prompt: What to make, in words.
+        model (str): The model: an AIR or a name from the engine's list.
+        prompt (str): What to make, in words.
         engine: Always `google`.
     """
 

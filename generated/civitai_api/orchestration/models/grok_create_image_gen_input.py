@@ -12,7 +12,8 @@ class GrokCreateImageGenInput(GrokV1ImageGenInput):
     """The `GrokV1ImageGenInput` of operation `createImage`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `1:1`.
+        aspect_ratio (Literal['16:9', '19.5:9', '1:1', '1:2', '20:9', '2:1', '2:3', '3:2', '3:4', '4:3', '9:16',
+            '9:19.5', '9:20'] | str): Width to height, as `16:9`. The server's default is `1:1`.
         operation: Always `createImage`.
     """
 

@@ -10,7 +10,8 @@ class GrokEditVideoInput(GrokV1VideoGenInput):
     """The `GrokV1VideoGenInput` of operation `edit-video`.
 
     Attributes:
-        video_url: URL of the source video.
+        analyzed_duration (int | None)
+        video_url (str): URL of the source video.
         operation: Always `edit-video`.
     """
 

@@ -12,9 +12,10 @@ class GrokImageGenInput(ImageGenInput):
     """Image generation with Grok; `version` chooses the version.
 
     Attributes:
-        prompt: What to make, in words.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        version: Version of the model; can choose the fields that follow. The server's default is `v1.0`.
+        prompt (str): What to make, in words.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        version (str | None): Version of the model; can choose the fields that follow. The server's default is
+            `v1.0`.
         engine: Always `grok`.
     """
 

@@ -13,9 +13,10 @@ class GrokImageToVideoInput(GrokV1VideoGenInput):
     """The `GrokV1VideoGenInput` of operation `image-to-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `auto`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            1 items.
+        aspect_ratio (Literal['16:9', '1:1', '2:3', '3:2', '3:4', '4:3', '9:16', 'auto'] | str): Width to height, as
+            `16:9`. The server's default is `auto`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 1 items.
         operation: Always `image-to-video`.
     """
 

@@ -12,7 +12,8 @@ class GrokTextToVideoInput(GrokV1VideoGenInput):
     """The `GrokV1VideoGenInput` of operation `text-to-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
+        aspect_ratio (Literal['16:9', '1:1', '2:3', '3:2', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`.
+            The server's default is `16:9`.
         operation: Always `text-to-video`.
     """
 

@@ -13,11 +13,11 @@ class GrokV15ImageToVideoInput(GrokV15VideoGenInput):
     """The `GrokV15VideoGenInput` of operation `imageToVideo`.
 
     Attributes:
-        duration: Length in seconds. 1 to 15; the server's default is `6`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            1 items.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
+        duration (int): Length in seconds. 1 to 15; the server's default is `6`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 1 items.
+        resolution (Literal['1080p', '480p', '720p'] | str): Resolution of the result: a class such as `720p` or
+            `2K` or, as a number, pixels of an edge. The server's default is `720p`.
         operation: Always `imageToVideo`.
     """
 

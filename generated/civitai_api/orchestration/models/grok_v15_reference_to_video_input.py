@@ -13,11 +13,13 @@ class GrokV15ReferenceToVideoInput(GrokV15VideoGenInput):
     """The `GrokV15VideoGenInput` of operation `referenceToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        duration: Length in seconds. 1 to 15; the server's default is `8`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `480p`.
+        aspect_ratio (Literal['16:9', '1:1', '2:3', '3:2', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`.
+            The server's default is `16:9`.
+        duration (int): Length in seconds. 1 to 15; the server's default is `8`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        resolution (Literal['480p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `480p`.
         operation: Always `referenceToVideo`.
     """
 

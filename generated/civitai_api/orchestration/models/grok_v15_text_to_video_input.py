@@ -12,10 +12,11 @@ class GrokV15TextToVideoInput(GrokV15VideoGenInput):
     """The `GrokV15VideoGenInput` of operation `textToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        duration: Length in seconds. 1 to 15; the server's default is `6`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
+        aspect_ratio (Literal['16:9', '1:1', '2:3', '3:2', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`.
+            The server's default is `16:9`.
+        duration (int): Length in seconds. 1 to 15; the server's default is `6`.
+        resolution (Literal['1080p', '480p', '720p'] | str): Resolution of the result: a class such as `720p` or
+            `2K` or, as a number, pixels of an edge. The server's default is `720p`.
         operation: Always `textToVideo`.
     """
 

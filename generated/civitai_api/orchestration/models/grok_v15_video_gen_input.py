@@ -12,8 +12,8 @@ class GrokV15VideoGenInput(GrokVideoGenInput):
     """The `GrokVideoGenInput` of version `v1.5`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `textToVideo`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `textToVideo`.
         version: Always `v1.5`.
     """
 

@@ -12,7 +12,7 @@ class GrokV1ImageGenInput(GrokImageGenInput):
     """The `GrokImageGenInput` of version `v1.0`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
         version: Always `v1.0`.
     """
 

@@ -12,11 +12,11 @@ class GrokV1VideoGenInput(GrokVideoGenInput):
     """The `GrokVideoGenInput` of version `v1.0`.
 
     Attributes:
-        duration: Length in seconds. 1 to 15; the server's default is `6`.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
+        duration (int): Length in seconds. 1 to 15; the server's default is `6`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['480p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `720p`.
         version: Always `v1.0`.
     """
 

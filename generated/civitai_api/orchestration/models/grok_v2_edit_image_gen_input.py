@@ -13,9 +13,10 @@ class GrokV2EditImageGenInput(GrokV2ImageGenInput):
     """The `GrokV2ImageGenInput` of operation `editImage`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `auto`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            3 items.
+        aspect_ratio (Literal['16:9', '19.5:9', '1:1', '1:2', '20:9', '2:1', '2:3', '3:2', '3:4', '4:3', '9:16',
+            '9:19.5', '9:20', 'auto'] | str): Width to height, as `16:9`. The server's default is `auto`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 3 items.
         operation: Always `editImage`.
     """
 

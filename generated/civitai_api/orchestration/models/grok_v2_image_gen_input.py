@@ -12,12 +12,12 @@ class GrokV2ImageGenInput(GrokImageGenInput):
     """The `GrokImageGenInput` of version `v2.0`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `createImage`.
-        quality: Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. The server's
-            default is `medium`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `2k`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `createImage`.
+        quality (Literal['low', 'medium'] | str): Quality of the result: a class the engine knows or, for compressed
+            formats, 1 to 100. The server's default is `medium`.
+        resolution (Literal['1k', '2k'] | str): Resolution of the result: a class such as `720p` or `2K` or, as a
+            number, pixels of an edge. The server's default is `2k`.
         version: Always `v2.0`.
     """
 

@@ -12,7 +12,8 @@ class GrokVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `grok`.
 
     Attributes:
-        version: Version of the model; can choose the fields that follow. The server's default is `v1.0`.
+        version (str | None): Version of the model; can choose the fields that follow. The server's default is
+            `v1.0`.
         engine: Always `grok`.
     """
 

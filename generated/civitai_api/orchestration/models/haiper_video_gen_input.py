@@ -17,16 +17,19 @@ class HaiperVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `haiper`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds. The server's default is `2`.
-        enable_prompt_enhancer: Lets a language model work out the prompt first. The server's default is `True`.
-        model: The model: an AIR or a name from the engine's list.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `1080`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one. -1 to 4294967295; the server's default is `-1`.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
+        aspect_ratio (HaiperVideoGenAspectRatio): Width to height, as `16:9`.
+        camera_movement (HaiperVideoGenCameraMovement)
+        duration (Literal[2, 4, 8] | int): Length in seconds. The server's default is `2`.
+        enable_prompt_enhancer (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        model (HaiperVideoGenModel): The model: an AIR or a name from the engine's list.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        resolution (Literal[720, 1080, 2160] | int): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `1080`.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one. -1 to 4294967295; the server's default is `-1`.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
         engine: Always `haiper`.
     """
 

@@ -10,7 +10,9 @@ class HaiperVideoGenOutput(VideoGenOutput):
     """A `VideoGenOutput`.
 
     Attributes:
-        message: A text.
+        external_tos_violation (bool | None)
+        message (str | None): A text.
+        progress (float | None)
     """
 
     external_tos_violation: bool | None | Unset = wire("externalTOSViolation", default=UNSET)

@@ -10,7 +10,7 @@ class HappyHorseV11ImageToVideoInput(HappyHorseV11VideoGenInput):
     """The `HappyHorseV11VideoGenInput` of operation `imageToVideo`.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
+        image (str): The source image: a URL, a data URL or bare Base64.
         operation: Always `imageToVideo`.
     """
 

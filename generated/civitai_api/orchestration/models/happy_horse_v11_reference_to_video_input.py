@@ -13,8 +13,10 @@ class HappyHorseV11ReferenceToVideoInput(HappyHorseV11VideoGenInput):
     """The `HappyHorseV11VideoGenInput` of operation `referenceToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '3:4', '4:3', '4:5', '5:4', '9:16', '9:21'] | str): Width to
+            height, as `16:9`. The server's default is `16:9`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
         operation: Always `referenceToVideo`.
     """
 

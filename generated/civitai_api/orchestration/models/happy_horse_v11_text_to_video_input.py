@@ -12,7 +12,8 @@ class HappyHorseV11TextToVideoInput(HappyHorseV11VideoGenInput):
     """The `HappyHorseV11VideoGenInput` of operation `textToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '3:4', '4:3', '4:5', '5:4', '9:16', '9:21'] | str): Width to
+            height, as `16:9`. The server's default is `16:9`.
         operation: Always `textToVideo`.
     """
 

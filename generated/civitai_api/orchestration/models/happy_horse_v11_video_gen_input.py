@@ -12,12 +12,12 @@ class HappyHorseV11VideoGenInput(HappyHorseVideoGenInput):
     """The `HappyHorseVideoGenInput` of version `v1.1`.
 
     Attributes:
-        duration: Length in seconds. 3 to 15; the server's default is `5`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `1080p`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
+        duration (int): Length in seconds. 3 to 15; the server's default is `5`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        resolution (Literal['1080p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `1080p`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
         version: Always `v1.1`.
     """
 

@@ -10,7 +10,7 @@ class HappyHorseV1ImageToVideoInput(HappyHorseV1VideoGenInput):
     """The `HappyHorseV1VideoGenInput` of operation `imageToVideo`.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
+        image (str): The source image: a URL, a data URL or bare Base64.
         operation: Always `imageToVideo`.
     """
 

@@ -13,8 +13,10 @@ class HappyHorseV1ReferenceToVideoInput(HappyHorseV1VideoGenInput):
     """The `HappyHorseV1VideoGenInput` of operation `referenceToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
         operation: Always `referenceToVideo`.
     """
 

@@ -12,7 +12,8 @@ class HappyHorseV1TextToVideoInput(HappyHorseV1VideoGenInput):
     """The `HappyHorseV1VideoGenInput` of operation `textToVideo`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
         operation: Always `textToVideo`.
     """
 

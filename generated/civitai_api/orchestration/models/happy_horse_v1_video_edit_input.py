@@ -13,9 +13,11 @@ class HappyHorseV1VideoEditInput(HappyHorseV1VideoGenInput):
     """The `HappyHorseV1VideoGenInput` of operation `videoEdit`.
 
     Attributes:
-        audio_setting: What becomes of the sound of the source video. The server's default is `auto`.
-        reference_images: Images that show the subject or the style, each a URL, a data URL or bare Base64.
-        source_video: The video to start from, as URL.
+        audio_setting (Literal['auto', 'origin'] | str): What becomes of the sound of the source video. The server's
+            default is `auto`.
+        reference_images (list[str]): Images that show the subject or the style, each a URL, a data URL or bare
+            Base64.
+        source_video (str): The video to start from, as URL.
         operation: Always `videoEdit`.
     """
 

@@ -12,7 +12,7 @@ class HappyHorseVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `happyHorse`.
 
     Attributes:
-        version: Version of the model; can choose the fields that follow.
+        version (str): Version of the model; can choose the fields that follow.
         engine: Always `happyHorse`.
     """
 

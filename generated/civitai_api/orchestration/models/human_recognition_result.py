@@ -9,10 +9,10 @@ class HumanRecognitionResult(ApiModel):
     """`HumanRecognitionResult` of the API.
 
     Attributes:
-        confidence: Certainty from 0 to 1.
-        human_score: Certainty that there is a person.
-        label: The label.
-        no_human_score: Certainty that there is none.
+        confidence (float): Certainty from 0 to 1.
+        human_score (float): Certainty that there is a person.
+        label (str): The label.
+        no_human_score (float): Certainty that there is none.
     """
 
     confidence: float = wire(default=UNSET)

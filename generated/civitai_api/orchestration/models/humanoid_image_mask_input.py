@@ -14,8 +14,8 @@ class HumanoidImageMaskInput(ApiModel):
     """Input of the `humanoidImageMask` recipe: a figure and what to mask on it.
 
     Attributes:
-        category: What to mask.
-        image_url: URL of the source image.
+        category (HumanoidImageMaskCategory): What to mask.
+        image_url (str): URL of the source image.
     """
 
     category: HumanoidImageMaskCategory

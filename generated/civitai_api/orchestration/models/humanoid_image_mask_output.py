@@ -14,7 +14,7 @@ class HumanoidImageMaskOutput(ApiModel):
     """What a `humanoidImageMask` recipe made.
 
     Attributes:
-        blob: The result.
+        blob (Blob): The result.
     """
 
     blob: Blob = wire(shape="Blob", default=UNSET)

@@ -12,24 +12,31 @@ class Hunyuan3DComfyPolyGenInput(ComfyPolyGenInput):
     """The `ComfyPolyGenInput` of model `hunyuan3D`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 30.
-        mesh_threshold: Density from which on space counts as solid. 0 to 1; the server's default is `0.6`.
-        model_air: AIR of the model, in place of the engine's own.
-        model_version: Version or size of the model, from the engine's list. The server's default is `v2`.
-        octree_resolution: Fineness of the grid the mesh is taken from. 16 to 512; the server's default is `256`.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `imageTo3D`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. 1
-            to 8192.
-        sampler: Sampling method, by its ComfyUI name. The server's default is `euler`.
-        scheduler: How the noise is spread over the sampling steps. The server's default is `normal`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        shift: Shift of the noise schedule: higher values spend more steps on composition than on detail. The
-            server's default is `1`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150.
-        vae_num_chunks: How many points are decoded at a time. 1000 to 500000; the server's default is `8000`.
+        cfg_scale (float | None): Classifier-free guidance: how closely the sampler follows the prompt. Distilled
+            models want 1. 0 to 30.
+        mesh_threshold (float): Density from which on space counts as solid. 0 to 1; the server's default is `0.6`.
+        model_air (str | None): AIR of the model, in place of the engine's own.
+        model_version (Literal['v2', 'v2-mini', 'v2.1'] | str): Version or size of the model, from the engine's
+            list. The server's default is `v2`.
+        octree_resolution (int): Fineness of the grid the mesh is taken from. 16 to 512; the server's default is
+            `256`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `imageTo3D`.
+        resolution (int | None): Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of
+            an edge. 1 to 8192.
+        sampler (Literal['ddpm', 'dpm_2', 'dpm_2_ancestral', 'dpm_adaptive', 'dpm_fast', 'dpmpp_2m', 'dpmpp_2m_sde',
+            'dpmpp_2s_ancestral', 'dpmpp_3m_sde', 'dpmpp_sde', 'euler', 'euler_ancestral', 'heun', 'heunpp2', 'lcm',
+            'lms', 'uni_pc', 'uni_pc_bh2'] | str): Sampling method, by its ComfyUI name. The server's default is
+            `euler`.
+        scheduler (Literal['beta', 'ddim_uniform', 'exponential', 'karras', 'normal', 'sgm_uniform', 'simple'] |
+            str): How the noise is spread over the sampling steps. The server's default is `normal`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        shift (float): Shift of the noise schedule: higher values spend more steps on composition than on detail.
+            The server's default is `1`.
+        steps (int | None): Number of sampling steps, in training of optimiser steps. More take longer and cost
+            more. 1 to 150.
+        vae_num_chunks (int): How many points are decoded at a time. 1000 to 500000; the server's default is `8000`.
         model: Always `hunyuan3D`.
     """
 

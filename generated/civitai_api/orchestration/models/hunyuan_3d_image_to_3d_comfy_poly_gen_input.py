@@ -10,11 +10,11 @@ class Hunyuan3DImageTo3DComfyPolyGenInput(Hunyuan3DComfyPolyGenInput):
     """The `Hunyuan3DComfyPolyGenInput` of operation `imageTo3D`.
 
     Attributes:
-        enable_pbr: Makes maps for physically based rendering as well. The server's default is `True`.
-        image_url: URL of the source image.
-        prompt: What to make, in words. At most 600 characters.
-        should_remesh: Rebuilds the mesh to `topology` and size. The server's default is `False`.
-        should_texture: Gives the mesh a texture. The server's default is `True`.
+        enable_pbr (bool): Makes maps for physically based rendering as well. The server's default is `True`.
+        image_url (str): URL of the source image.
+        prompt (str | None): What to make, in words. At most 600 characters.
+        should_remesh (bool): Rebuilds the mesh to `topology` and size. The server's default is `False`.
+        should_texture (bool): Gives the mesh a texture. The server's default is `True`.
         operation: Always `imageTo3D`.
     """
 

@@ -10,8 +10,8 @@ class Hunyuan3DShapeGenComfyPolyGenInput(Hunyuan3DComfyPolyGenInput):
     """The `Hunyuan3DComfyPolyGenInput` of operation `shapeGen`.
 
     Attributes:
-        image_url: URL of the source image.
-        prompt: What to make, in words. At most 600 characters.
+        image_url (str): URL of the source image.
+        prompt (str | None): What to make, in words. At most 600 characters.
         operation: Always `shapeGen`.
     """
 

@@ -10,9 +10,10 @@ class Hunyuan3DTexGenComfyPolyGenInput(Hunyuan3DComfyPolyGenInput):
     """The `Hunyuan3DComfyPolyGenInput` of operation `texGen`.
 
     Attributes:
-        enable_pbr: Makes maps for physically based rendering as well. The server's default is `True`.
-        image_url: URL of the source image.
-        should_remesh: Rebuilds the mesh to `topology` and size. The server's default is `False`.
+        enable_pbr (bool): Makes maps for physically based rendering as well. The server's default is `True`.
+        image_url (str): URL of the source image.
+        mesh (str)
+        should_remesh (bool): Rebuilds the mesh to `topology` and size. The server's default is `False`.
         operation: Always `texGen`.
     """
 

@@ -16,18 +16,18 @@ class HunyuanVdeoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `hunyuan`.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 100; the server's default is `4`.
-        duration: Length in seconds. 1 to 30; the server's default is `5`.
-        frame_rate: Frames per second. The server's default is `25`.
-        height: Height in pixels.
-        loras: LoRAs to apply, by AIR with their strength.
-        model: The model: an AIR or a name from the engine's list.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 10 to 50;
-            the server's default is `20`.
-        width: Width in pixels.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 100; the server's default is `4`.
+        duration (int): Length in seconds. 1 to 30; the server's default is `5`.
+        frame_rate (int): Frames per second. The server's default is `25`.
+        height (int): Height in pixels.
+        loras (list[VideoGenInputLora]): LoRAs to apply, by AIR with their strength.
+        model (str | None): The model: an AIR or a name from the engine's list.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 10 to
+            50; the server's default is `20`.
+        width (int): Width in pixels.
         engine: Always `hunyuan`.
     """
 

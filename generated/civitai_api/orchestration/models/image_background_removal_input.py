@@ -14,8 +14,8 @@ class ImageBackgroundRemovalInput(ApiModel):
     """Input of an `imageBackgroundRemoval` step.
 
     Attributes:
-        format: File format.
-        image: The source image: a URL, a data URL or bare Base64.
+        format (ImageBackgroundRemovalFormat): File format.
+        image (str): The source image: a URL, a data URL or bare Base64.
     """
 
     __step__: ClassVar[str | None] = "imageBackgroundRemoval"

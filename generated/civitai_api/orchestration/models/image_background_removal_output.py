@@ -14,7 +14,7 @@ class ImageBackgroundRemovalOutput(ApiModel):
     """What an `imageBackgroundRemoval` step made.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
+        image (ImageBlob): The source image: a URL, a data URL or bare Base64.
     """
 
     image: ImageBlob | Unset = wire(shape="ImageBlob", default=UNSET)

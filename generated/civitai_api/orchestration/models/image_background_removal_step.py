@@ -16,8 +16,9 @@ class ImageBackgroundRemovalStep(WorkflowStep):
     """An `imageBackgroundRemoval` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (ImageBackgroundRemovalInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
+        output (ImageBackgroundRemovalOutput): What the step made; absent until it succeeded.
         type: Always `imageBackgroundRemoval`.
     """
 

@@ -15,7 +15,8 @@ class ImageBackgroundRemovalStepTemplate(WorkflowStepTemplate):
     """Cuts the subject out of an image; gives an image with transparency.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ImageBackgroundRemovalInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
         type: Always `imageBackgroundRemoval`.
     """
 

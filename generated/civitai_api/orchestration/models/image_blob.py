@@ -15,10 +15,10 @@ class ImageBlob(Blob):
     """An image file.
 
     Attributes:
-        height: Height in pixels; null when unknown.
-        preview_url: Signed URL of a smaller rendition.
-        preview_url_expires_at: Until when the preview's URL works.
-        width: Width in pixels; null when unknown.
+        height (int | None): Height in pixels; null when unknown.
+        preview_url (str | None): Signed URL of a smaller rendition.
+        preview_url_expires_at (datetime | None): Until when the preview's URL works.
+        width (int | None): Width in pixels; null when unknown.
         type: Always `image`.
     """
 

@@ -15,9 +15,9 @@ class ImageGenInput(ApiModel):
     model and operation.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow.
-        image_metadata: Text to be written into the files' metadata.
-        output_format: File format of the images.
+        engine (str): Who does the work; chooses the fields that follow.
+        image_metadata (str | None): Text to be written into the files' metadata.
+        output_format (ImageGenOutputFormat): File format of the images.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

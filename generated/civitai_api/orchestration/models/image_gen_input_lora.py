@@ -9,9 +9,9 @@ class ImageGenInputLora(ApiModel):
     """`ImageGenInputLora` of the API.
 
     Attributes:
-        air: AIR URN of the resource.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all. 0 to 4; the server's default is `1`.
+        air (str): AIR URN of the resource.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all. 0 to 4; the server's default is `1`.
     """
 
     air: str | ToWire | Reference

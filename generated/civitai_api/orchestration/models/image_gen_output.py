@@ -14,8 +14,9 @@ class ImageGenOutput(ApiModel):
     """What an `imageGen` step made.
 
     Attributes:
-        errors: Why images are missing, one text each; can be empty even when the step failed.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        errors (list[str] | None): Why images are missing, one text each; can be empty even when the step failed.
+        images (list[ImageBlob]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output
+            what was made.
     """
 
     errors: list[str] | None | Unset = wire(default=UNSET)

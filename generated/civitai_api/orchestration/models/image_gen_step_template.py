@@ -15,7 +15,8 @@ class ImageGenStepTemplate(WorkflowStepTemplate):
     """Makes or edits images with the chosen engine; gives image blobs and the errors of those that failed.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ImageGenInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `imageGen`.
     """
 

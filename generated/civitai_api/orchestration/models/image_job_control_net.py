@@ -14,12 +14,12 @@ class ImageJobControlNet(ApiModel):
     """A condition drawn from an image.
 
     Attributes:
-        end_step: Share of the steps after which it no longer acts.
-        image: The source image: a URL, a data URL or bare Base64.
-        mask: The part of the image to change: a URL, a data URL or bare Base64.
-        preprocessor: How the control image is made from the image.
-        start_step: Share of the steps after which it begins to act.
-        weight: How strongly the condition acts.
+        end_step (float): Share of the steps after which it no longer acts.
+        image (str | None): The source image: a URL, a data URL or bare Base64.
+        mask (str | None): The part of the image to change: a URL, a data URL or bare Base64.
+        preprocessor (ImageTransformer): How the control image is made from the image.
+        start_step (float): Share of the steps after which it begins to act.
+        weight (float): How strongly the condition acts.
     """
 
     end_step: float | Reference = wire("endStep")

@@ -9,10 +9,10 @@ class ImageJobNetworkParams(ApiModel):
     """How a network is applied.
 
     Attributes:
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all.
-        trigger_word: The word that calls the network up, put into the prompt.
-        type: Which kind it is.
+        strength (float | None): How far the result may depart from the source, or how strongly a reference or
+            network acts; 0 means not at all.
+        trigger_word (str | None): The word that calls the network up, put into the prompt.
+        type (str | None): Which kind it is.
     """
 
     strength: float | Reference | None | Unset = wire(default=UNSET)

@@ -11,8 +11,8 @@ class ImageOutputFormat(ApiModel):
     """`ImageOutputFormat` of the API.
 
     Attributes:
-        format: File format.
-        hide_metadata: Leaves metadata out of the file.
+        format (str): File format.
+        hide_metadata (bool): Leaves metadata out of the file.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -12,13 +12,14 @@ class ImageResourceTrainingInput(ApiModel):
     """Input of an `imageResourceTraining` step; `engine` chooses the trainer.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow.
-        lora_name: Name of the network. The server's default is `my-lora`.
-        model: The model: an AIR or a name from the engine's list.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        sample_prompts: Prompts for the sample images that are drawn after each epoch.
-        training_data: What to learn from.
-        training_data_images_count: How many images the training data holds.
+        engine (str): Who does the work; chooses the fields that follow.
+        lora_name (str): Name of the network. The server's default is `my-lora`.
+        model (str): The model: an AIR or a name from the engine's list.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        sample_prompts (list[str]): Prompts for the sample images that are drawn after each epoch.
+        training_data (str): What to learn from.
+        training_data_images_count (int): How many images the training data holds.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -15,12 +15,13 @@ class ImageResourceTrainingOutput(ApiModel):
     """What an `imageResourceTraining` step made.
 
     Attributes:
-        epochs: Passes over the training data: in an input how many, in an output the results of each.
-        eta: Expected time left.
-        moderation_status: How far the check of the training data has come.
-        sample_images_prompts: Prompts of the sample images.
-        sample_input_images: Images the samples were made from.
-        stored_as_assets: Whether the networks are kept as assets.
+        epochs (list[EpochResult]): Passes over the training data: in an input how many, in an output the results of
+            each.
+        eta (float | None): Expected time left.
+        moderation_status (ImageResouceTrainingModerationStatus): How far the check of the training data has come.
+        sample_images_prompts (list[str]): Prompts of the sample images.
+        sample_input_images (list[str] | None): Images the samples were made from.
+        stored_as_assets (bool | None): Whether the networks are kept as assets.
     """
 
     epochs: list[EpochResult] = wire(shape=["EpochResult"], default=UNSET)

@@ -15,7 +15,8 @@ class ImageResourceTrainingStepTemplate(WorkflowStepTemplate):
     """Trains a LoRA on images with one of the older trainers; gives one network per epoch.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ImageResourceTrainingInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
         type: Always `imageResourceTraining`.
     """
 

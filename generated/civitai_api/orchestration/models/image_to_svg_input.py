@@ -11,8 +11,8 @@ class ImageToSvgInput(ApiModel):
     """Input of an `imageToSvg` step; `engine` and then `ecosystem` choose the tracer.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow.
-        image: The source image: a URL, a data URL or bare Base64.
+        engine (str): Who does the work; chooses the fields that follow.
+        image (str): The source image: a URL, a data URL or bare Base64.
     """
 
     __chosen_by__: ClassVar[Choice | None] = ("engine", None, {"comfy": "ComfyImageToSvgInput"})

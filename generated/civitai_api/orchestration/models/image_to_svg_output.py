@@ -14,7 +14,7 @@ class ImageToSvgOutput(ApiModel):
     """What an `imageToSvg` step made.
 
     Attributes:
-        svg: The SVG.
+        svg (Blob): The SVG.
     """
 
     svg: Blob = wire(shape="Blob", default=UNSET)

@@ -15,7 +15,8 @@ class ImageToSvgStepTemplate(WorkflowStepTemplate):
     """Traces an image; gives an SVG blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ImageToSvgInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `imageToSvg`.
     """
 

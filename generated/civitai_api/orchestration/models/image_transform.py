@@ -11,7 +11,7 @@ class ImageTransform(ApiModel):
     """`ImageTransform` of the API.
 
     Attributes:
-        type: Which kind it is.
+        type (str): Which kind it is.
     """
 
     __chosen_by__: ClassVar[Choice | None] = ("type", None, {"blur": "BlurTransform", "resize": "ResizeTransform"})

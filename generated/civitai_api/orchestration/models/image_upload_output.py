@@ -14,7 +14,7 @@ class ImageUploadOutput(ApiModel):
     """What an `imageUpload` step made.
 
     Attributes:
-        blob: The result.
+        blob (Blob): The result.
     """
 
     blob: Blob = wire(shape="Blob", default=UNSET)

@@ -15,8 +15,8 @@ class ImageUploadStep(WorkflowStep):
     """An `imageUpload` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (str): What the step is told to do. Any value in it may be replaced by a reference to another step.
+        output (ImageUploadOutput): What the step made; absent until it succeeded.
         type: Always `imageUpload`.
     """
 

@@ -10,7 +10,8 @@ class ImageUploadStepTemplate(WorkflowStepTemplate):
     """Takes an image in (a URL, a data URL or bare Base64) and gives it as a blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (str | None): What the step is told to do. Any value in it may be replaced by a reference to another
+            step.
         type: Always `imageUpload`.
     """
 

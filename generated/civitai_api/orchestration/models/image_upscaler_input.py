@@ -11,10 +11,10 @@ class ImageUpscalerInput(ApiModel):
     """Input of an `imageUpscaler` step: the image, the upscaling model and how often to apply it.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        model: The upscaling model; left out, the service's own.
-        number_of_repeats: How many times over the model is applied; each enlarges what the one before gave. 1 to 3;
-            the server's default is `1`.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        model (str | None): The upscaling model; left out, the service's own.
+        number_of_repeats (int): How many times over the model is applied; each enlarges what the one before gave. 1
+            to 3; the server's default is `1`.
     """
 
     __step__: ClassVar[str | None] = "imageUpscaler"

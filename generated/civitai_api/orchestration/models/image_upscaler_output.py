@@ -14,7 +14,7 @@ class ImageUpscalerOutput(ApiModel):
     """What an `imageUpscaler` step made.
 
     Attributes:
-        blob: The result.
+        blob (ImageBlob): The result.
     """
 
     blob: ImageBlob = wire(shape="ImageBlob", default=UNSET)

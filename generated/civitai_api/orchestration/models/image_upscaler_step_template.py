@@ -15,7 +15,8 @@ class ImageUpscalerStepTemplate(WorkflowStepTemplate):
     """Enlarges an image with an upscaling model, several times over if wanted; gives one image blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ImageUpscalerInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `imageUpscaler`.
     """
 

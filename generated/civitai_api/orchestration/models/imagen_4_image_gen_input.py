@@ -13,13 +13,14 @@ class Imagen4ImageGenInput(GoogleImageGenInput):
     """The `GoogleImageGenInput` of model `imagen4`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `1:1`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-            At most 1000 characters; the server's default is ``.
-        num_images: How many images to make. Each is charged. 1 to 4; the server's default is `1`.
-        prompt: What to make, in words. At most 1000 characters.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `1:1`.
+        negative_prompt (str): What to keep out of the result, in words; without effect on models that take no
+            guidance. At most 1000 characters; the server's default is ``.
+        num_images (int): How many images to make. Each is charged. 1 to 4; the server's default is `1`.
+        prompt (str): What to make, in words. At most 1000 characters.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
         model: Always `imagen4`.
     """
 

@@ -10,8 +10,8 @@ class JpegOutputFormat(ImageOutputFormat):
     """The `ImageOutputFormat` of format `jpeg`.
 
     Attributes:
-        quality: Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. 1 to 100; the
-            server's default is `85`.
+        quality (int): Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. 1 to
+            100; the server's default is `85`.
         format: Always `jpeg`.
     """
 

@@ -11,10 +11,10 @@ class JsonPatchOperation(ApiModel):
     """One change, as in RFC 6902.
 
     Attributes:
-        from_: JSON Pointer to the source of a `move` or `copy`.
-        op: What to do.
-        path: JSON Pointer to what is changed.
-        value: The value to `add`, `replace` or `test`: any JSON value, null included.
+        from_ (str): JSON Pointer to the source of a `move` or `copy`.
+        op (Literal['add', 'copy', 'move', 'remove', 'replace', 'test'] | str): What to do.
+        path (str): JSON Pointer to what is changed.
+        value (Any): The value to `add`, `replace` or `test`: any JSON value, null included.
     """
 
     from_: str | Unset = wire("from", default=UNSET)

@@ -14,7 +14,7 @@ class KlingCameraControl(ApiModel):
     """`KlingCameraControl` of the API.
 
     Attributes:
-        config: How the camera moves.
+        config (KlingCameraControlConfig): How the camera moves.
     """
 
     config: KlingCameraControlConfig | Reference | Unset = wire(shape="KlingCameraControlConfig", default=UNSET)

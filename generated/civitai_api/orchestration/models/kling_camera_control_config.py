@@ -9,12 +9,12 @@ class KlingCameraControlConfig(ApiModel):
     """`KlingCameraControlConfig` of the API.
 
     Attributes:
-        horizontal: Movement left and right. -10 to 10.
-        pan: Turn up and down. -10 to 10.
-        roll: Turn about the line of sight. -10 to 10.
-        tilt: Turn left and right. -10 to 10.
-        vertical: Movement down and up. -10 to 10.
-        zoom: Change of the focal length. -10 to 10.
+        horizontal (float | None): Movement left and right. -10 to 10.
+        pan (float | None): Turn up and down. -10 to 10.
+        roll (float | None): Turn about the line of sight. -10 to 10.
+        tilt (float | None): Turn left and right. -10 to 10.
+        vertical (float | None): Movement down and up. -10 to 10.
+        zoom (float | None): Change of the focal length. -10 to 10.
     """
 
     horizontal: float | Reference | None | Unset = wire(default=UNSET, ge=-10, le=10)

@@ -11,9 +11,10 @@ class KlingV3ElementInput(ApiModel):
     """`KlingV3ElementInput` of the API.
 
     Attributes:
-        frontal_image: The subject from the front: a URL, a data URL or bare Base64.
-        reference_images: Images that show the subject or the style, each a URL, a data URL or bare Base64.
-        video_url: URL of the source video.
+        frontal_image (str | None): The subject from the front: a URL, a data URL or bare Base64.
+        reference_images (list[str]): Images that show the subject or the style, each a URL, a data URL or bare
+            Base64.
+        video_url (str | None): URL of the source video.
     """
 
     frontal_image: str | Reference | None | Unset = wire("frontalImage", default=UNSET)

@@ -9,8 +9,8 @@ class KlingV3MultiPrompt(ApiModel):
     """`KlingV3MultiPrompt` of the API.
 
     Attributes:
-        duration: Length in seconds. The server's default is `5`.
-        prompt: What to make, in words.
+        duration (int): Length in seconds. The server's default is `5`.
+        prompt (str): What to make, in words.
     """
 
     duration: int | Reference | Unset = wire(default=UNSET)

@@ -20,19 +20,20 @@ class KlingV3VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `kling-v3`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds. 3 to 15; the server's default is `5`.
-        elements: Subjects that the prompt refers to.
-        end_image: The last frame: a URL, a data URL or bare Base64.
-        generate_audio: Makes sound to go with the video. The server's default is `False`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        keep_audio: Keeps the sound of the source video. The server's default is `True`.
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow.
-        multi_prompt: One prompt per shot.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
-        video_url: URL of the source video.
-        voice_ids: The voices that speak.
+        aspect_ratio (KlingVideoGenAspectRatio): Width to height, as `16:9`.
+        duration (int): Length in seconds. 3 to 15; the server's default is `5`.
+        elements (list[KlingV3ElementInput]): Subjects that the prompt refers to.
+        end_image (str | None): The last frame: a URL, a data URL or bare Base64.
+        generate_audio (bool): Makes sound to go with the video. The server's default is `False`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        keep_audio (bool): Keeps the sound of the source video. The server's default is `True`.
+        mode (KlingMode): Which of its ways the model works in; in moderation chooses the fields that follow.
+        multi_prompt (list[KlingV3MultiPrompt] | None): One prompt per shot.
+        operation (KlingV3Operation): What the model does, such as create or edit; chooses the fields that follow.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
+        video_url (str | None): URL of the source video.
+        voice_ids (list[str] | None): The voices that speak.
         engine: Always `kling-v3`.
     """
 

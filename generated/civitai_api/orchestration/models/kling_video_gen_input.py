@@ -19,16 +19,17 @@ class KlingVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `kling`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        camera_control: How the camera moves.
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 1; the server's default is `0.5`.
-        duration: Length in seconds.
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow.
-        model: The model: an AIR or a name from the engine's list.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
-        source_image_url: URL of the image to start from.
+        aspect_ratio (KlingVideoGenAspectRatio): Width to height, as `16:9`.
+        camera_control (KlingCameraControl): How the camera moves.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 1; the server's default is `0.5`.
+        duration (KlingVideoGenDuration): Length in seconds.
+        mode (KlingMode): Which of its ways the model works in; in moderation chooses the fields that follow.
+        model (KlingModel): The model: an AIR or a name from the engine's list.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
+        source_image_url (str | None): URL of the image to start from.
         engine: Always `kling`.
     """
 

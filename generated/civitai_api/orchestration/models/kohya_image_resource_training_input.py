@@ -12,29 +12,32 @@ class KohyaImageResourceTrainingInput(ImageResourceTrainingInput):
     """The `ImageResourceTrainingInput` of engine `kohya`.
 
     Attributes:
-        clip_skip: How many of the last layers of the CLIP text encoder to leave out, counted from 1. 1 to 4; the
-            server's default is `1`.
-        enable_bucket: Sorts images by aspect ratio instead of cropping them all alike. The server's default is
-            `True`.
-        flip_augmentation: Mirrors images at random, which is wrong for anything with a left and a right. The
+        clip_skip (int): How many of the last layers of the CLIP text encoder to leave out, counted from 1. 1 to 4;
+            the server's default is `1`.
+        enable_bucket (bool): Sorts images by aspect ratio instead of cropping them all alike. The server's default
+            is `True`.
+        flip_augmentation (bool): Mirrors images at random, which is wrong for anything with a left and a right. The
             server's default is `False`.
-        keep_tokens: How many of the first tags shuffling leaves in place. 0 to 3; the server's default is `0`.
-        lr_scheduler: How the learning rate changes over time.
-        lr_scheduler_num_cycles: How often a restarting schedule starts over. 1 to 4; the server's default is `3`.
-        max_train_epochs: Passes over the training data. 0 to 20; the server's default is `5`.
-        min_snr_gamma: Min-SNR weighting of the loss; 5 is usual. 0 to 20.
-        network_alpha: Scales the network by alpha divided by rank. 1 to 256.
-        network_dim: Rank of the network: more can hold more and makes a larger file. 1 to 256.
-        noise_offset: Offset of the noise, which helps with very dark and very bright images. 0 to 1.
-        num_repeats: How often each image comes up in a pass. 1 to 5000; the server's default is `8`.
-        optimizer_type: Optimiser.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. 512
-            to 1024.
-        shuffle_caption: Shuffles the tags of a caption. The server's default is `False`.
-        target_steps: Steps that follow from the other fields. Set by the server. Set by the server.
-        text_encoder_lr: Learning rate of the text encoder. 0 to 1; the server's default is `5e-05`.
-        train_batch_size: How many images are worked on at a time. 1 to 9.
-        unet_lr: Learning rate. 0 to 1; the server's default is `5e-05`.
+        keep_tokens (int): How many of the first tags shuffling leaves in place. 0 to 3; the server's default is
+            `0`.
+        lr_scheduler (Literal['constant', 'cosine', 'cosine_with_restarts', 'linear'] | str | None): How the
+            learning rate changes over time.
+        lr_scheduler_num_cycles (int): How often a restarting schedule starts over. 1 to 4; the server's default is
+            `3`.
+        max_train_epochs (int): Passes over the training data. 0 to 20; the server's default is `5`.
+        min_snr_gamma (int | None): Min-SNR weighting of the loss; 5 is usual. 0 to 20.
+        network_alpha (int | None): Scales the network by alpha divided by rank. 1 to 256.
+        network_dim (int | None): Rank of the network: more can hold more and makes a larger file. 1 to 256.
+        noise_offset (float | None): Offset of the noise, which helps with very dark and very bright images. 0 to 1.
+        num_repeats (int): How often each image comes up in a pass. 1 to 5000; the server's default is `8`.
+        optimizer_type (str | None): Optimiser.
+        resolution (int | None): Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of
+            an edge. 512 to 1024.
+        shuffle_caption (bool): Shuffles the tags of a caption. The server's default is `False`.
+        target_steps (int | None): Steps that follow from the other fields. Set by the server. Set by the server.
+        text_encoder_lr (float): Learning rate of the text encoder. 0 to 1; the server's default is `5e-05`.
+        train_batch_size (int | None): How many images are worked on at a time. 1 to 9.
+        unet_lr (float): Learning rate. 0 to 1; the server's default is `5e-05`.
         engine: Always `kohya`.
     """
 

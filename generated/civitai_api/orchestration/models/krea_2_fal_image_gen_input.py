@@ -16,15 +16,18 @@ class Krea2FalImageGenInput(FalImageGenInput):
     """The `FalImageGenInput` of model `krea2`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `1:1`.
-        creativity: How freely the prompt is read. The server's default is `medium`.
-        image_style_references: Images whose style is taken on. At most 10 items.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. 1 to 5000 characters.
-        quantity: How many results to make. Each is charged. 1 to 10; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        size: Size of the result, in the words or pixel sizes the engine knows. The server's default is `medium`.
+        aspect_ratio (Literal['16:9', '1:1', '2.35:1', '2:3', '3:2', '4:3', '4:5', '9:16'] | str): Width to height,
+            as `16:9`. The server's default is `1:1`.
+        creativity (Literal['high', 'low', 'medium', 'raw'] | str): How freely the prompt is read. The server's
+            default is `medium`.
+        image_style_references (list[Krea2StyleReference]): Images whose style is taken on. At most 10 items.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. 1 to 5000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 10; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        size (Literal['large', 'medium'] | str): Size of the result, in the words or pixel sizes the engine knows.
+            The server's default is `medium`.
         model: Always `krea2`.
     """
 

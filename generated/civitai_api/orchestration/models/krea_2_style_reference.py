@@ -9,9 +9,9 @@ class Krea2StyleReference(ApiModel):
     """`Krea2StyleReference` of the API.
 
     Attributes:
-        image_url: URL of the source image. At least 1 characters.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all. -2 to 2; the server's default is `1`.
+        image_url (str): URL of the source image. At least 1 characters.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all. -2 to 2; the server's default is `1`.
     """
 
     image_url: str | Reference = wire("imageUrl", min_length=1)

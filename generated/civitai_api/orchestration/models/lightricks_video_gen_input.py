@@ -15,18 +15,19 @@ class LightricksVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `lightricks`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 100; the server's default is `4`.
-        duration: Length in seconds. 1 to 30; the server's default is `5`.
-        expand_prompt: Lets a language model work out the prompt first. The server's default is `True`.
-        frame_rate: Frames per second. The server's default is `25`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 10 to 50;
-            the server's default is `20`.
+        aspect_ratio (LightricksAspectRatio): Width to height, as `16:9`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 100; the server's default is `4`.
+        duration (int): Length in seconds. 1 to 30; the server's default is `5`.
+        expand_prompt (bool): Lets a language model work out the prompt first. The server's default is `True`.
+        frame_rate (int): Frames per second. The server's default is `25`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 10 to
+            50; the server's default is `20`.
         engine: Always `lightricks`.
     """
 

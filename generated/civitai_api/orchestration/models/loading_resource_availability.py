@@ -15,11 +15,11 @@ class LoadingResourceAvailability(ResourceAvailability):
     """The resource is being fetched.
 
     Attributes:
-        eta_seconds: Seconds until it is expected to be there; null when unknown.
-        last_progress_at: When it last moved on.
-        progress: Progress from 0 to 1.
-        started_at: When the fetch began.
-        workers: How many workers fetch it.
+        eta_seconds (int | None): Seconds until it is expected to be there; null when unknown.
+        last_progress_at (datetime | None): When it last moved on.
+        progress (float): Progress from 0 to 1.
+        started_at (datetime | None): When the fetch began.
+        workers (int): How many workers fetch it.
         status: Always `loading`.
     """
 

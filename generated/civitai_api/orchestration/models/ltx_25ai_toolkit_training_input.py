@@ -10,7 +10,7 @@ class Ltx25AIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `ltx25`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
         ecosystem: Always `ltx25`.
     """
 

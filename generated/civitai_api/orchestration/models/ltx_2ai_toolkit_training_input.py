@@ -10,7 +10,7 @@ class Ltx2AIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `ltx2`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
         ecosystem: Always `ltx2`.
     """
 

@@ -12,10 +12,11 @@ class MaiImageFalImageGenInput(FalImageGenInput):
     """The `FalImageGenInput` of model `maiImage`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `auto`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. 3 to 5000 characters.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '2:3', '3:2', '3:4', '4:3', '4:5', '5:4', '9:16', 'auto'] |
+            str): Width to height, as `16:9`. The server's default is `auto`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. 3 to 5000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
         model: Always `maiImage`.
     """
 

@@ -9,11 +9,11 @@ class MediaCanvas(ApiModel):
     """`MediaCanvas` of the API.
 
     Attributes:
-        background: Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
+        background (str): Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
             server's default is `#000000`.
-        fps: Frames per second. The server's default is `30`.
-        height: Height in pixels.
-        width: Width in pixels.
+        fps (int): Frames per second. The server's default is `30`.
+        height (int): Height in pixels.
+        width (int): Width in pixels.
     """
 
     background: str | Reference | Unset = wire(default=UNSET)

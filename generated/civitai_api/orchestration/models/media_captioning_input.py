@@ -11,11 +11,12 @@ class MediaCaptioningInput(ApiModel):
     """Input of a `mediaCaptioning` step.
 
     Attributes:
-        custom_instructions: What to look out for and how to write.
-        max_new_tokens: The most tokens that are produced. The server's default is `300`.
-        media_url: URL of the medium to look at.
-        model: The model: an AIR or a name from the engine's list. The server's default is `joy-caption`.
-        temperature: Sampling temperature: 0 is the most predictable. The server's default is `0.5`.
+        custom_instructions (str | None): What to look out for and how to write.
+        max_new_tokens (int): The most tokens that are produced. The server's default is `300`.
+        media_url (str): URL of the medium to look at.
+        model (Literal['ideogram4', 'joy-caption'] | str): The model: an AIR or a name from the engine's list. The
+            server's default is `joy-caption`.
+        temperature (float): Sampling temperature: 0 is the most predictable. The server's default is `0.5`.
     """
 
     __step__: ClassVar[str | None] = "mediaCaptioning"

@@ -9,8 +9,8 @@ class MediaCaptioningOutput(ApiModel):
     """What a `mediaCaptioning` step made.
 
     Attributes:
-        caption: A description in words: in an output of what the medium shows, in a music input of the music to
-            make.
+        caption (str): A description in words: in an output of what the medium shows, in a music input of the music
+            to make.
     """
 
     caption: str = wire(default=UNSET)

@@ -15,7 +15,8 @@ class MediaCaptioningStepTemplate(WorkflowStepTemplate):
     """Describes a picture or video in words; gives the caption.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (MediaCaptioningInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `mediaCaptioning`.
     """
 

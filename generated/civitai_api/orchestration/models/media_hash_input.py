@@ -15,8 +15,8 @@ class MediaHashInput(ApiModel):
     """Input of a `mediaHash` step.
 
     Attributes:
-        hash_types: The hashes wanted.
-        media_url: URL of the medium to look at.
+        hash_types (list[MediaHashType]): The hashes wanted.
+        media_url (str): URL of the medium to look at.
     """
 
     __step__: ClassVar[str | None] = "mediaHash"

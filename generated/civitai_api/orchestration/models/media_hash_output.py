@@ -9,7 +9,7 @@ class MediaHashOutput(ApiModel):
     """What a `mediaHash` step made.
 
     Attributes:
-        hashes: Hashes by their kind.
+        hashes (dict[str, str]): Hashes by their kind.
     """
 
     hashes: dict[str, str] = wire(default=UNSET)

@@ -16,8 +16,9 @@ class MediaHashStep(WorkflowStep):
     """A `mediaHash` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (MediaHashInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (MediaHashOutput): What the step made; absent until it succeeded.
         type: Always `mediaHash`.
     """
 

@@ -15,7 +15,8 @@ class MediaHashStepTemplate(WorkflowStepTemplate):
     """Computes perceptual hashes of a medium; gives them by kind.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (MediaHashInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `mediaHash`.
     """
 

@@ -14,11 +14,11 @@ class MediaLayout(ApiModel):
     """`MediaLayout` of the API.
 
     Attributes:
-        fit: How it fills its frame.
-        scale: Enlargement. The server's default is `1`.
-        x: Distance from the left, in pixels. The server's default is `0`.
-        y: Distance from the top, in pixels. The server's default is `0`.
-        z_order: What lies over what: higher is nearer. The server's default is `0`.
+        fit (MediaFit): How it fills its frame.
+        scale (float): Enlargement. The server's default is `1`.
+        x (int): Distance from the left, in pixels. The server's default is `0`.
+        y (int): Distance from the top, in pixels. The server's default is `0`.
+        z_order (int): What lies over what: higher is nearer. The server's default is `0`.
     """
 
     fit: MediaFit | Reference | Unset = wire(default=UNSET)

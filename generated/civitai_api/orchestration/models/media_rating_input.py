@@ -11,20 +11,20 @@ class MediaRatingInput(ApiModel):
     """Input of a `mediaRating` step: the image and which recognitions to make.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        include_ai_recognition: Judges whether it is generated.
-        include_age_classification: Looks for minors by face.
-        include_anime_recognition: Judges whether it is drawn.
-        include_body_age_classification: Looks for minors by figure.
-        include_face_recognition: Finds and compares faces.
-        include_human_recognition: Judges whether it shows people.
+        image (str | None): The source image: a URL, a data URL or bare Base64.
+        include_ai_recognition (bool): Judges whether it is generated.
+        include_age_classification (bool): Looks for minors by face.
+        include_anime_recognition (bool): Judges whether it is drawn.
+        include_body_age_classification (bool): Looks for minors by figure.
+        include_face_recognition (bool): Finds and compares faces.
+        include_human_recognition (bool): Judges whether it shows people.
     """
 
     __step__: ClassVar[str | None] = "mediaRating"
     image: str | Reference | None | Unset = wire(default=UNSET)
-    include_ai_recognition: bool | Reference = wire("includeAIRecognition")
-    include_age_classification: bool | Reference = wire("includeAgeClassification")
-    include_anime_recognition: bool | Reference = wire("includeAnimeRecognition")
-    include_body_age_classification: bool | Reference = wire("includeBodyAgeClassification")
-    include_face_recognition: bool | Reference = wire("includeFaceRecognition")
-    include_human_recognition: bool | Reference = wire("includeHumanRecognition")
+    include_ai_recognition: bool | Reference | Unset = wire("includeAIRecognition", default=UNSET)
+    include_age_classification: bool | Reference | Unset = wire("includeAgeClassification", default=UNSET)
+    include_anime_recognition: bool | Reference | Unset = wire("includeAnimeRecognition", default=UNSET)
+    include_body_age_classification: bool | Reference | Unset = wire("includeBodyAgeClassification", default=UNSET)
+    include_face_recognition: bool | Reference | Unset = wire("includeFaceRecognition", default=UNSET)
+    include_human_recognition: bool | Reference | Unset = wire("includeHumanRecognition", default=UNSET)

@@ -20,17 +20,17 @@ class MediaRatingOutput(ApiModel):
     """What a `mediaRating` step made.
 
     Attributes:
-        age_classification: Minors by face, if asked for.
-        ai_recognition: Whether it is generated, if asked for.
-        anime_recognition: Whether it is drawn, if asked for.
-        blocked_reason: Why the content is withheld; null when it is not.
-        body_age_classification: Minors by figure, if asked for.
-        csam: Whether it is taken for child sexual abuse material.
-        face_recognition: Faces, if asked for.
-        human_recognition: Whether it shows people, if asked for.
-        is_blocked: Whether the image must not be shown.
-        labels: What it shows.
-        nsfw_level: Maturity of the content.
+        age_classification (AgeClassificationResult): Minors by face, if asked for.
+        ai_recognition (AIRecognitionResult): Whether it is generated, if asked for.
+        anime_recognition (AnimeRecognitionResult): Whether it is drawn, if asked for.
+        blocked_reason (str | None): Why the content is withheld; null when it is not.
+        body_age_classification (BodyAgeClassificationResult): Minors by figure, if asked for.
+        csam (bool | None): Whether it is taken for child sexual abuse material.
+        face_recognition (FaceRecognitionResult): Faces, if asked for.
+        human_recognition (HumanRecognitionResult): Whether it shows people, if asked for.
+        is_blocked (bool): Whether the image must not be shown.
+        labels (list[str] | None): What it shows.
+        nsfw_level (NSFWLevel): Maturity of the content.
     """
 
     age_classification: AgeClassificationResult | Unset = wire(

@@ -15,7 +15,8 @@ class MediaRatingStepTemplate(WorkflowStepTemplate):
     """Judges how mature an image is and whether it may be shown; gives level, labels and the recognitions asked for.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (MediaRatingInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `mediaRating`.
     """
 

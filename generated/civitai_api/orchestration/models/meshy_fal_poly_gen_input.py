@@ -12,15 +12,16 @@ class MeshyFalPolyGenInput(FalPolyGenInput):
     """The `FalPolyGenInput` of model `meshy`.
 
     Attributes:
-        enable_animation: Gives the mesh a movement. The server's default is `False`.
-        enable_pbr: Makes maps for physically based rendering as well. The server's default is `False`.
-        enable_rigging: Gives the mesh a skeleton. The server's default is `False`.
-        should_remesh: Rebuilds the mesh to `topology` and size. The server's default is `True`.
-        symmetry_mode: Whether the mesh is symmetrical. The server's default is `auto`.
-        target_polycount: How many faces to aim at. 100 to 300000; the server's default is `30000`.
-        texture_prompt: The texture in words. At most 600 characters.
-        topology: What the faces are. The server's default is `triangle`.
-        version: Version of the model; can choose the fields that follow. The server's default is `v6`.
+        enable_animation (bool): Gives the mesh a movement. The server's default is `False`.
+        enable_pbr (bool): Makes maps for physically based rendering as well. The server's default is `False`.
+        enable_rigging (bool): Gives the mesh a skeleton. The server's default is `False`.
+        should_remesh (bool): Rebuilds the mesh to `topology` and size. The server's default is `True`.
+        symmetry_mode (Literal['auto', 'off', 'on'] | str): Whether the mesh is symmetrical. The server's default is
+            `auto`.
+        target_polycount (int): How many faces to aim at. 100 to 300000; the server's default is `30000`.
+        texture_prompt (str | None): The texture in words. At most 600 characters.
+        topology (Literal['quad', 'triangle'] | str): What the faces are. The server's default is `triangle`.
+        version (str | None): Version of the model; can choose the fields that follow. The server's default is `v6`.
         model: Always `meshy`.
     """
 

@@ -10,8 +10,8 @@ class MeshyImageTo3DFalPolyGenInput(MeshyV6FalPolyGenInput):
     """The `MeshyV6FalPolyGenInput` of operation `imageTo3D`.
 
     Attributes:
-        image_url: URL of the source image. At least 1 characters.
-        should_texture: Gives the mesh a texture. The server's default is `True`.
+        image_url (str): URL of the source image. At least 1 characters.
+        should_texture (bool): Gives the mesh a texture. The server's default is `True`.
         operation: Always `imageTo3D`.
     """
 

@@ -12,10 +12,11 @@ class MeshyTextTo3DFalPolyGenInput(MeshyV6FalPolyGenInput):
     """The `MeshyV6FalPolyGenInput` of operation `textTo3D`.
 
     Attributes:
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `False`.
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow. The server's
-            default is `full`.
-        prompt: What to make, in words. 1 to 600 characters.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `False`.
+        mode (Literal['full', 'preview'] | str): Which of its ways the model works in; in moderation chooses the
+            fields that follow. The server's default is `full`.
+        prompt (str): What to make, in words. 1 to 600 characters.
         operation: Always `textTo3D`.
     """
 

@@ -12,9 +12,9 @@ class MeshyV6FalPolyGenInput(MeshyFalPolyGenInput):
     """The `MeshyFalPolyGenInput` of version `v6`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
         version: Always `v6`.
     """
 

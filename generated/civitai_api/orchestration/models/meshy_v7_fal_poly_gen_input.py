@@ -12,12 +12,13 @@ class MeshyV7FalPolyGenInput(MeshyFalPolyGenInput):
     """The `MeshyFalPolyGenInput` of version `v7`.
 
     Attributes:
-        animation_action_id: Number of the movement in Meshy's library. 0 to 696; the server's default is `92`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        pose_mode: The pose of a figure. The server's default is `none`.
-        rigging_height_meters: Height of the figure in metres. 0.01 to 100; the server's default is `1.7`.
-        should_texture: Gives the mesh a texture. The server's default is `True`.
-        texture_image_url: An image of the texture.
+        animation_action_id (int): Number of the movement in Meshy's library. 0 to 696; the server's default is
+            `92`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        pose_mode (Literal['a-pose', 'none', 't-pose'] | str): The pose of a figure. The server's default is `none`.
+        rigging_height_meters (float): Height of the figure in metres. 0.01 to 100; the server's default is `1.7`.
+        should_texture (bool): Gives the mesh a texture. The server's default is `True`.
+        texture_image_url (str | None): An image of the texture.
         version: Always `v7`.
     """
 

@@ -12,9 +12,9 @@ class MeshyV7ImageTo3DFalPolyGenInput(MeshyV7FalPolyGenInput):
     """The `MeshyV7FalPolyGenInput` of operation `imageTo3D`.
 
     Attributes:
-        image_url: URL of the source image. At least 1 characters.
-        model_type: The server's default is `standard`.
-        ultra_mode: The server's default is `False`.
+        image_url (str): URL of the source image. At least 1 characters.
+        model_type (Literal['lowpoly', 'standard'] | str): The server's default is `standard`.
+        ultra_mode (bool): The server's default is `False`.
         operation: Always `imageTo3D`.
     """
 

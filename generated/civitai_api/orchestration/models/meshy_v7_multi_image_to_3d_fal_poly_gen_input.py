@@ -12,7 +12,7 @@ class MeshyV7MultiImageTo3DFalPolyGenInput(MeshyV7FalPolyGenInput):
     """The `MeshyV7FalPolyGenInput` of operation `multiImageTo3D`.
 
     Attributes:
-        image_urls: Images of the thing from several sides. 1 to 4 items.
+        image_urls (list[str]): Images of the thing from several sides. 1 to 4 items.
         operation: Always `multiImageTo3D`.
     """
 

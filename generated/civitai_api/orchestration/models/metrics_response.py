@@ -16,14 +16,14 @@ class MetricsResponse(ApiModel):
     """Figures of a window of time.
 
     Attributes:
-        as_of: When it ends.
-        canceled_rate: Share that was canceled.
-        cost_buzz: Price in Buzz.
-        latency_seconds: Seconds from start to end.
-        requests: How many requests there were.
-        success_rate: Share that succeeded, from 0 to 1; null without requests.
-        user_error_rate: Share that failed for the caller's fault.
-        window: Length of the window, as `24h`.
+        as_of (datetime): When it ends.
+        canceled_rate (float): Share that was canceled.
+        cost_buzz (PercentilesResponse): Price in Buzz.
+        latency_seconds (PercentilesResponse): Seconds from start to end.
+        requests (int): How many requests there were.
+        success_rate (float | None): Share that succeeded, from 0 to 1; null without requests.
+        user_error_rate (float): Share that failed for the caller's fault.
+        window (str): Length of the window, as `24h`.
     """
 
     as_of: datetime = wire("asOf", DATETIME, default=UNSET)

@@ -13,14 +13,17 @@ class MiniMaxH3VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `minimax-h3`, resolution `2K`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds. 5 to 15.
-        first_frame_image: The first frame: a URL, a data URL or bare Base64.
-        last_frame_image: The last frame: a URL, a data URL or bare Base64.
-        reference_audios: URLs of sound that the result takes after.
-        reference_images: Images that show the subject or the style, each a URL, a data URL or bare Base64.
-        reference_videos: URLs of videos that show the subject or the motion.
-        watermark: Adds the provider's watermark. The server's default is `False`.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '3:4', '4:3', '9:16', 'adaptive'] | str): Width to height, as
+            `16:9`.
+        duration (int): Length in seconds. 5 to 15.
+        first_frame_image (str | None): The first frame: a URL, a data URL or bare Base64.
+        last_frame_image (str | None): The last frame: a URL, a data URL or bare Base64.
+        reference_audios (list[str]): URLs of sound that the result takes after.
+        reference_images (list[str]): Images that show the subject or the style, each a URL, a data URL or bare
+            Base64.
+        reference_video_seconds (int)
+        reference_videos (list[str]): URLs of videos that show the subject or the motion.
+        watermark (bool): Adds the provider's watermark. The server's default is `False`.
         engine: Always `minimax-h3`.
         resolution: Always `2K`.
     """

@@ -12,22 +12,23 @@ class MiniMaxMusic3Input(ApiModel):
     """Input of a `miniMaxMusic3` step: a caption, lyrics and the sampling settings.
 
     Attributes:
-        caption: A description in words: in an output of what the medium shows, in a music input of the music to
-            make.
-        cfg: Classifier-free guidance: how closely the sampler follows the description. 0 to 100; the server's
-            default is `1.7`.
-        diffusion_model: AIR of the diffusion model, in place of the engine's own.
-        loras: LoRAs to apply, by AIR with their strength.
-        lyrics: The words that are sung.
-        max_duration: The most seconds the song may last. 0.03999999910593033 to 360; the server's default is `120`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 100;
-            the server's default is `30`.
-        text_encoder: AIR of the text encoder, in place of the model's own.
-        top_k: The likeliest alternatives: in an input how many to sample from, in an output their probabilities. 1
-            to 16384; the server's default is `50`.
-        vae: AIR of the VAE, in place of the model's own.
+        caption (str): A description in words: in an output of what the medium shows, in a music input of the music
+            to make.
+        cfg (float): Classifier-free guidance: how closely the sampler follows the description. 0 to 100; the
+            server's default is `1.7`.
+        diffusion_model (str | None): AIR of the diffusion model, in place of the engine's own.
+        loras (dict[str, float]): LoRAs to apply, by AIR with their strength.
+        lyrics (str): The words that are sung.
+        max_duration (float): The most seconds the song may last. 0.03999999910593033 to 360; the server's default
+            is `120`.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            100; the server's default is `30`.
+        text_encoder (str | None): AIR of the text encoder, in place of the model's own.
+        top_k (int): The likeliest alternatives: in an input how many to sample from, in an output their
+            probabilities. 1 to 16384; the server's default is `50`.
+        vae (str | None): AIR of the VAE, in place of the model's own.
     """
 
     __step__: ClassVar[str | None] = "miniMaxMusic3"
@@ -37,7 +38,7 @@ class MiniMaxMusic3Input(ApiModel):
     loras: Mapping[str, float | Reference] | Reference | Unset = wire(default=UNSET)
     lyrics: str | Reference
     max_duration: float | Reference | Unset = wire("maxDuration", default=UNSET, ge=0.03999999910593033, le=360)
-    seed: int | Reference
+    seed: int | Reference | Unset = wire(default=UNSET)
     steps: int | Reference | Unset = wire(default=UNSET, ge=1, le=100)
     text_encoder: str | ToWire | Reference | None | Unset = wire("textEncoder", default=UNSET)
     top_k: int | Reference | Unset = wire("topK", default=UNSET, ge=1, le=16384)

@@ -14,7 +14,7 @@ class MiniMaxMusic3Output(ApiModel):
     """What a `miniMaxMusic3` step made.
 
     Attributes:
-        blob: The result.
+        blob (AudioBlob): The result.
     """
 
     blob: AudioBlob = wire(shape="AudioBlob", default=UNSET)

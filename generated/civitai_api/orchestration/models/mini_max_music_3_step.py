@@ -16,8 +16,9 @@ class MiniMaxMusic3Step(WorkflowStep):
     """A `miniMaxMusic3` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (MiniMaxMusic3Input): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (MiniMaxMusic3Output): What the step made; absent until it succeeded.
         type: Always `miniMaxMusic3`.
     """
 

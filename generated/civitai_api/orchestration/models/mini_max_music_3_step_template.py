@@ -15,7 +15,8 @@ class MiniMaxMusic3StepTemplate(WorkflowStepTemplate):
     """Makes a song with MiniMax Music 3 from a caption and lyrics; gives one audio blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (MiniMaxMusic3Input): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `miniMaxMusic3`.
     """
 

@@ -15,9 +15,10 @@ class MiniMaxVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `minimax`.
 
     Attributes:
-        enable_prompt_enhancer: Lets a language model work out the prompt first. The server's default is `True`.
-        model: The model: an AIR or a name from the engine's list.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
+        enable_prompt_enhancer (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        model (MiniMaxVideoGenModel): The model: an AIR or a name from the engine's list.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
         engine: Always `minimax`.
     """
 

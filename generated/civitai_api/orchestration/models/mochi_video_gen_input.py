@@ -10,12 +10,13 @@ class MochiVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `mochi`.
 
     Attributes:
-        enable_prompt_enhancer: Lets a language model work out the prompt first. The server's default is `True`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one. -1 to 2147483647.
+        enable_prompt_enhancer (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one. -1 to 2147483647.
         engine: Always `mochi`.
     """
 
     enable_prompt_enhancer: bool | Reference | Unset = wire("enablePromptEnhancer", default=UNSET)
-    seed: int | Reference = wire(ge=-1, le=2147483647)
+    seed: int | Reference | Unset = wire(default=UNSET, ge=-1, le=2147483647)
     engine: str = wire(default="mochi")

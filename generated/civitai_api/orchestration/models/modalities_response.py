@@ -9,8 +9,8 @@ class ModalitiesResponse(ApiModel):
     """What goes into a service and what comes out.
 
     Attributes:
-        input: What goes in, such as `text` and `image`.
-        output: What comes out.
+        input (list[str]): What goes in, such as `text` and `image`.
+        output (list[str]): What comes out.
     """
 
     input: list[str] = wire(default=UNSET)

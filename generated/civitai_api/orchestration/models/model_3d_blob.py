@@ -10,7 +10,7 @@ class Model3DBlob(Blob):
     """A 3D model file.
 
     Attributes:
-        format: File format, such as `glb`.
+        format (str): File format, such as `glb`.
         type: Always `model3d`.
     """
 

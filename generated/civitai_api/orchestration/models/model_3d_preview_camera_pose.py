@@ -9,11 +9,11 @@ class Model3DPreviewCameraPose(ApiModel):
     """`Model3DPreviewCameraPose` of the API.
 
     Attributes:
-        distance: Distance from the model. The server's default is `2.8`.
-        fov: Field of view in degrees. The server's default is `45`.
-        name: The name.
-        pitch: Height above the horizon, in degrees. The server's default is `0`.
-        yaw: Turn about the upright axis, in degrees. The server's default is `0`.
+        distance (float): Distance from the model. The server's default is `2.8`.
+        fov (float): Field of view in degrees. The server's default is `45`.
+        name (str | None): The name.
+        pitch (float): Height above the horizon, in degrees. The server's default is `0`.
+        yaw (float): Turn about the upright axis, in degrees. The server's default is `0`.
     """
 
     distance: float | Reference | Unset = wire(default=UNSET)

@@ -16,14 +16,14 @@ class Model3DPreviewInput(ApiModel):
     """Input of a `model3DPreview` step: the model and where the camera stands.
 
     Attributes:
-        background: Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
+        background (str): Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
             server's default is `#D9D9D9`.
-        camera_poses: Where the camera stands, one image each.
-        format: File format.
-        height: Height in pixels. 256 to 4096; the server's default is `1024`.
-        model: The model: an AIR or a name from the engine's list.
-        output_format: File format of the images.
-        width: Width in pixels. 256 to 4096; the server's default is `1024`.
+        camera_poses (list[Model3DPreviewCameraPose]): Where the camera stands, one image each.
+        format (str | None): File format.
+        height (int): Height in pixels. 256 to 4096; the server's default is `1024`.
+        model (str): The model: an AIR or a name from the engine's list.
+        output_format (ImageGenOutputFormat): File format of the images.
+        width (int): Width in pixels. 256 to 4096; the server's default is `1024`.
     """
 
     __step__: ClassVar[str | None] = "model3DPreview"

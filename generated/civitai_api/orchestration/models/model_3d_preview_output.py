@@ -14,7 +14,8 @@ class Model3DPreviewOutput(ApiModel):
     """What a `model3DPreview` step made.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        images (list[ImageBlob]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output
+            what was made.
     """
 
     images: list[ImageBlob] = wire(shape=["ImageBlob"], default=UNSET)

@@ -16,8 +16,9 @@ class Model3DPreviewStep(WorkflowStep):
     """A `model3DPreview` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (Model3DPreviewInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (Model3DPreviewOutput): What the step made; absent until it succeeded.
         type: Always `model3DPreview`.
     """
 

@@ -15,7 +15,8 @@ class Model3DPreviewStepTemplate(WorkflowStepTemplate):
     """Renders a 3D model from given camera positions; gives one image per position.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (Model3DPreviewInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `model3DPreview`.
     """
 

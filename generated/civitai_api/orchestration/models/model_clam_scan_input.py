@@ -11,7 +11,7 @@ class ModelClamScanInput(ApiModel):
     """Input of a `modelClamScan` step.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
     """
 
     __step__: ClassVar[str | None] = "modelClamScan"

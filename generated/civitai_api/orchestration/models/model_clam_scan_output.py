@@ -14,12 +14,12 @@ class ModelClamScanOutput(ApiModel):
     """What a `modelClamScan` step made.
 
     Attributes:
-        exit_code: Exit code of the scanner.
-        infected: Whether a virus was found.
-        infected_file_count: Files that were found bad.
-        output: What the scanner printed.
-        scanned_file_count: Files that were looked at.
-        status: How far it has come.
+        exit_code (int | None): Exit code of the scanner.
+        infected (bool | None): Whether a virus was found.
+        infected_file_count (int | None): Files that were found bad.
+        output (str | None): What the scanner printed.
+        scanned_file_count (int | None): Files that were looked at.
+        status (ModelClamScanStatus): How far it has come.
     """
 
     exit_code: int | None | Unset = wire("exitCode", default=UNSET)

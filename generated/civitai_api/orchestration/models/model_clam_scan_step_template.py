@@ -15,7 +15,8 @@ class ModelClamScanStepTemplate(WorkflowStepTemplate):
     """Scans a model file with ClamAV; gives the verdict.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ModelClamScanInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `modelClamScan`.
     """
 

@@ -11,7 +11,7 @@ class ModelHashInput(ApiModel):
     """Input of a `modelHash` step.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
     """
 
     __step__: ClassVar[str | None] = "modelHash"

@@ -9,12 +9,12 @@ class ModelHashOutput(ApiModel):
     """What a `modelHash` step made.
 
     Attributes:
-        auto_v1: First hash of AUTOMATIC1111's web UI.
-        auto_v2: Its second: the first ten digits of the SHA-256.
-        auto_v3: Its third: of the tensors without the header.
-        blake3: BLAKE3 of the file.
-        crc32: CRC32 of the file.
-        sha256: SHA-256 of the file.
+        auto_v1 (str | None): First hash of AUTOMATIC1111's web UI.
+        auto_v2 (str | None): Its second: the first ten digits of the SHA-256.
+        auto_v3 (str | None): Its third: of the tensors without the header.
+        blake3 (str | None): BLAKE3 of the file.
+        crc32 (str | None): CRC32 of the file.
+        sha256 (str | None): SHA-256 of the file.
     """
 
     auto_v1: str | None | Unset = wire("autoV1", default=UNSET)

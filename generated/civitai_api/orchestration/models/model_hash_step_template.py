@@ -15,7 +15,8 @@ class ModelHashStepTemplate(WorkflowStepTemplate):
     """Computes the hashes by which Civitai knows model files; gives SHA-256, BLAKE3, CRC32 and the AutoV forms.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ModelHashInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `modelHash`.
     """
 

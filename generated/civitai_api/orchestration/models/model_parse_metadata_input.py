@@ -11,7 +11,7 @@ class ModelParseMetadataInput(ApiModel):
     """Input of a `modelParseMetadata` step.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
     """
 
     __step__: ClassVar[str | None] = "modelParseMetadata"

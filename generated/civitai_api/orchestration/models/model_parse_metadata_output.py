@@ -9,7 +9,7 @@ class ModelParseMetadataOutput(ApiModel):
     """What a `modelParseMetadata` step made.
 
     Attributes:
-        metadata: The metadata as JSON text.
+        metadata (str | None): The metadata as JSON text.
     """
 
     metadata: str | None | Unset = wire(default=UNSET)

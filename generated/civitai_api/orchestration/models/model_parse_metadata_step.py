@@ -16,8 +16,9 @@ class ModelParseMetadataStep(WorkflowStep):
     """A `modelParseMetadata` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (ModelParseMetadataInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
+        output (ModelParseMetadataOutput): What the step made; absent until it succeeded.
         type: Always `modelParseMetadata`.
     """
 

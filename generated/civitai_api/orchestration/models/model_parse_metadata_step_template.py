@@ -15,7 +15,8 @@ class ModelParseMetadataStepTemplate(WorkflowStepTemplate):
     """Reads the header of a model file; gives its metadata as text.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ModelParseMetadataInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
         type: Always `modelParseMetadata`.
     """
 

@@ -11,7 +11,7 @@ class ModelPickleScanInput(ApiModel):
     """Input of a `modelPickleScan` step.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
     """
 
     __step__: ClassVar[str | None] = "modelPickleScan"

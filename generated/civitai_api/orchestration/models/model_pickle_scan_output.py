@@ -14,17 +14,17 @@ class ModelPickleScanOutput(ApiModel):
     """What a `modelPickleScan` step made.
 
     Attributes:
-        dangerous_global_count: How many there are.
-        dangerous_imports: Those that can do harm.
-        dangerous_imports_found: Whether there are any.
-        exit_code: Exit code of the scanner.
-        global_imports: All imports found.
-        infected_file_count: Files that were found bad.
-        output: What the scanner printed.
-        scanned_file_count: Files that were looked at.
-        skip_reason: Why it was not.
-        skipped: Whether the file was not scanned.
-        status: How far it has come.
+        dangerous_global_count (int | None): How many there are.
+        dangerous_imports (list[str] | None): Those that can do harm.
+        dangerous_imports_found (bool | None): Whether there are any.
+        exit_code (int | None): Exit code of the scanner.
+        global_imports (list[str] | None): All imports found.
+        infected_file_count (int | None): Files that were found bad.
+        output (str | None): What the scanner printed.
+        scanned_file_count (int | None): Files that were looked at.
+        skip_reason (str | None): Why it was not.
+        skipped (bool | None): Whether the file was not scanned.
+        status (ModelPickleScanStatus): How far it has come.
     """
 
     dangerous_global_count: int | None | Unset = wire("dangerousGlobalCount", default=UNSET)

@@ -16,8 +16,9 @@ class ModelPickleScanStep(WorkflowStep):
     """A `modelPickleScan` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (ModelPickleScanInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (ModelPickleScanOutput): What the step made; absent until it succeeded.
         type: Always `modelPickleScan`.
     """
 

@@ -15,7 +15,8 @@ class ModelPickleScanStepTemplate(WorkflowStepTemplate):
     """Looks for code in a pickled model file; gives the imports found and which are dangerous.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ModelPickleScanInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `modelPickleScan`.
     """
 

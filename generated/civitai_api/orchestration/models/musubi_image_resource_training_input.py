@@ -12,19 +12,21 @@ class MusubiImageResourceTrainingInput(ImageResourceTrainingInput):
     """The `ImageResourceTrainingInput` of engine `musubi`.
 
     Attributes:
-        enable_bucket: Sorts images by aspect ratio instead of cropping them all alike. The server's default is
-            `True`.
-        epochs: Passes over the training data: in an input how many, in an output the results of each. 0 to 20; the
-            server's default is `5`.
-        lr_scheduler: How the learning rate changes over time.
-        lr_scheduler_num_cycles: How often a restarting schedule starts over. 1 to 4; the server's default is `3`.
-        network_alpha: Scales the network by alpha divided by rank. 1 to 256.
-        network_dim: Rank of the network: more can hold more and makes a larger file. 1 to 256.
-        optimizer_type: Optimiser.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. 512
-            to 1024.
-        target_steps: Steps that follow from the other fields. Set by the server. Set by the server.
-        unet_lr: Learning rate. 0 to 1; the server's default is `5e-05`.
+        enable_bucket (bool): Sorts images by aspect ratio instead of cropping them all alike. The server's default
+            is `True`.
+        epochs (int): Passes over the training data: in an input how many, in an output the results of each. 0 to
+            20; the server's default is `5`.
+        lr_scheduler (Literal['constant', 'cosine', 'cosine_with_restarts', 'linear'] | str | None): How the
+            learning rate changes over time.
+        lr_scheduler_num_cycles (int): How often a restarting schedule starts over. 1 to 4; the server's default is
+            `3`.
+        network_alpha (int | None): Scales the network by alpha divided by rank. 1 to 256.
+        network_dim (int | None): Rank of the network: more can hold more and makes a larger file. 1 to 256.
+        optimizer_type (str | None): Optimiser.
+        resolution (int | None): Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of
+            an edge. 512 to 1024.
+        target_steps (int | None): Steps that follow from the other fields. Set by the server. Set by the server.
+        unet_lr (float): Learning rate. 0 to 1; the server's default is `5e-05`.
         engine: Always `musubi`.
     """
 

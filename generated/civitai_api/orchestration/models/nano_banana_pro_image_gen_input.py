@@ -14,13 +14,14 @@ class NanoBananaProImageGenInput(GoogleImageGenInput):
     """The `GoogleImageGenInput` of model `nano-banana-pro`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `1:1`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. At
-            most 10 items.
-        num_images: How many images to make. Each is charged. 1 to 4; the server's default is `1`.
-        prompt: What to make, in words. At most 50000 characters.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `1K`.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '2:3', '3:2', '3:4', '4:3', '4:5', '5:4', '9:16'] | str): Width
+            to height, as `16:9`. The server's default is `1:1`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. At most 10 items.
+        num_images (int): How many images to make. Each is charged. 1 to 4; the server's default is `1`.
+        prompt (str): What to make, in words. At most 50000 characters.
+        resolution (Literal['1K', '2K', '4K'] | str): Resolution of the result: a class such as `720p` or `2K` or,
+            as a number, pixels of an edge. The server's default is `1K`.
         model: Always `nano-banana-pro`.
     """
 

@@ -12,17 +12,18 @@ class OmniSvgImageToSvgInput(ComfyImageToSvgInput):
     """The `ComfyImageToSvgInput` of ecosystem `omnisvg`.
 
     Attributes:
-        max_length: The most tokens that are produced. 256 to 2048; the server's default is `1536`.
-        model: The model: an AIR or a name from the engine's list. The server's default is `omnisvg-4b`.
-        prompt: What to make, in words. At most 1000 characters.
-        repetition_penalty: Above 1, makes repetition less likely. 0 to 10; the server's default is `1.05`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one. 0 to 2147483647.
-        temperature: Sampling temperature: 0 is the most predictable. 0 to 1; the server's default is `0.3`.
-        top_k: The likeliest alternatives: in an input how many to sample from, in an output their probabilities. 1
-            to 1000; the server's default is `50`.
-        top_p: Samples from the likeliest tokens whose probabilities add up to this. 0 to 1; the server's default is
-            `0.9`.
+        max_length (int): The most tokens that are produced. 256 to 2048; the server's default is `1536`.
+        model (Literal['omnisvg-4b', 'omnisvg-8b'] | str): The model: an AIR or a name from the engine's list. The
+            server's default is `omnisvg-4b`.
+        prompt (str | None): What to make, in words. At most 1000 characters.
+        repetition_penalty (float): Above 1, makes repetition less likely. 0 to 10; the server's default is `1.05`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one. 0 to 2147483647.
+        temperature (float): Sampling temperature: 0 is the most predictable. 0 to 1; the server's default is `0.3`.
+        top_k (int): The likeliest alternatives: in an input how many to sample from, in an output their
+            probabilities. 1 to 1000; the server's default is `50`.
+        top_p (float): Samples from the likeliest tokens whose probabilities add up to this. 0 to 1; the server's
+            default is `0.9`.
         ecosystem: Always `omnisvg`.
     """
 

@@ -10,9 +10,9 @@ class OmniVoiceTextToSpeechInput(VllmOmniTextToSpeechInput):
     """The `VllmOmniTextToSpeechInput` of ecosystem `omnivoice`.
 
     Attributes:
-        instruct: How the voice should sound or speak, in words.
-        ref_audio_url: URL of a recording of the voice to imitate.
-        ref_text: What is said in the recording of the voice; makes the imitation better.
+        instruct (str | None): How the voice should sound or speak, in words.
+        ref_audio_url (str | None): URL of a recording of the voice to imitate.
+        ref_text (str | None): What is said in the recording of the voice; makes the imitation better.
         ecosystem: Always `omnivoice`.
     """
 

@@ -12,8 +12,8 @@ class OpenAIDallE2CreateImageGenInput(OpenAIDallE2ImageGenInput):
     """The `OpenAIDallE2ImageGenInput` of operation `createImage`.
 
     Attributes:
-        background: Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
-            server's default is `auto`.
+        background (Literal['auto', 'opaque', 'transparent'] | str): Background: a colour as `#RRGGBB` or a word the
+            engine knows, such as `transparent`. The server's default is `auto`.
         operation: Always `createImage`.
     """
 

@@ -10,8 +10,8 @@ class OpenAIDallE2EditImageInput(OpenAIDallE2ImageGenInput):
     """The `OpenAIDallE2ImageGenInput` of operation `editImage`.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        mask: The part of the image to change: a URL, a data URL or bare Base64.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        mask (str | None): The part of the image to change: a URL, a data URL or bare Base64.
         operation: Always `editImage`.
     """
 

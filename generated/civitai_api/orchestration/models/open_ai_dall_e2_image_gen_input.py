@@ -13,10 +13,11 @@ class OpenAIDallE2ImageGenInput(OpenApiImageGenInput):
     """The `OpenApiImageGenInput` of model `dall-e-2`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 1000 characters.
-        quantity: How many results to make. Each is charged. 1 to 10; the server's default is `1`.
-        size: Size of the result, in the words or pixel sizes the engine knows.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 1000 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 10; the server's default is `1`.
+        size (Literal['1024x1024', '256x256', '512x512'] | str): Size of the result, in the words or pixel sizes the
+            engine knows.
         model: Always `dall-e-2`.
     """
 

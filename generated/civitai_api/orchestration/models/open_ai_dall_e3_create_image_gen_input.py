@@ -12,8 +12,8 @@ class OpenAIDallE3CreateImageGenInput(OpenAIDallE3ImageGenInput):
     """The `OpenAIDallE3ImageGenInput` of operation `createImage`.
 
     Attributes:
-        background: Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
-            server's default is `auto`.
+        background (Literal['auto', 'opaque', 'transparent'] | str): Background: a colour as `#RRGGBB` or a word the
+            engine knows, such as `transparent`. The server's default is `auto`.
         operation: Always `createImage`.
     """
 

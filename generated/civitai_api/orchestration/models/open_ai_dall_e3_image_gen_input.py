@@ -13,12 +13,14 @@ class OpenAIDallE3ImageGenInput(OpenApiImageGenInput):
     """The `OpenApiImageGenInput` of model `dall-e-3`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 4000 characters.
-        quality: Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. The server's
-            default is `auto`.
-        size: Size of the result, in the words or pixel sizes the engine knows.
-        style: Style of the result, from the engine's list. The server's default is `vivid`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 4000 characters.
+        quality (Literal['auto', 'hd', 'standard'] | str): Quality of the result: a class the engine knows or, for
+            compressed formats, 1 to 100. The server's default is `auto`.
+        size (Literal['1024x1024', '1024x1792', '1792x1024'] | str): Size of the result, in the words or pixel sizes
+            the engine knows.
+        style (Literal['natural', 'vivid'] | str): Style of the result, from the engine's list. The server's default
+            is `vivid`.
         model: Always `dall-e-3`.
     """
 

@@ -14,9 +14,11 @@ class OpenAIGpt15EditImageInput(OpenAIGpt15ImageGenInput):
     """The `OpenAIGpt15ImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        input_fidelity: The server's default is `high`.
-        size: Size of the result, in the words or pixel sizes the engine knows. The server's default is `auto`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        input_fidelity (Literal['high', 'low'] | str): The server's default is `high`.
+        size (Literal['1024x1024', '1024x1536', '1536x1024', 'auto'] | str): Size of the result, in the words or
+            pixel sizes the engine knows. The server's default is `auto`.
         operation: Always `editImage`.
     """
 

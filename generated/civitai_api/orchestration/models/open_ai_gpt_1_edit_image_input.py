@@ -12,8 +12,9 @@ class OpenAIGpt1EditImageInput(OpenAIGpt1ImageGenInput):
     """The `OpenAIGpt1ImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        mask: The part of the image to change: a URL, a data URL or bare Base64.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        mask (str | None): The part of the image to change: a URL, a data URL or bare Base64.
         operation: Always `editImage`.
     """
 

@@ -13,14 +13,15 @@ class OpenAIGpt1ImageGenInput(OpenApiImageGenInput):
     """The `OpenApiImageGenInput` of model `gpt-image-1`.
 
     Attributes:
-        background: Background: a colour as `#RRGGBB` or a word the engine knows, such as `transparent`. The
-            server's default is `opaque`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 32000 characters.
-        quality: Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. The server's
-            default is `auto`.
-        quantity: How many results to make. Each is charged. 1 to 10; the server's default is `1`.
-        size: Size of the result, in the words or pixel sizes the engine knows. The server's default is `1024x1024`.
+        background (Literal['auto', 'opaque', 'transparent'] | str): Background: a colour as `#RRGGBB` or a word the
+            engine knows, such as `transparent`. The server's default is `opaque`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 32000 characters.
+        quality (Literal['auto', 'high', 'low', 'medium'] | str | None): Quality of the result: a class the engine
+            knows or, for compressed formats, 1 to 100. The server's default is `auto`.
+        quantity (int): How many results to make. Each is charged. 1 to 10; the server's default is `1`.
+        size (Literal['1024x1024', '1024x1536', '1536x1024'] | str): Size of the result, in the words or pixel sizes
+            the engine knows. The server's default is `1024x1024`.
         model: Always `gpt-image-1`.
     """
 

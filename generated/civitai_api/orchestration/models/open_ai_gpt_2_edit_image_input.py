@@ -12,10 +12,11 @@ class OpenAIGpt2EditImageInput(OpenAIGpt2ImageGenInput):
     """The `OpenAIGpt2ImageGenInput` of operation `editImage`.
 
     Attributes:
-        height: Height in pixels.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        mask_image: The part of the image to change: a URL, a data URL or bare Base64.
-        width: Width in pixels.
+        height (int | None): Height in pixels.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        mask_image (str | None): The part of the image to change: a URL, a data URL or bare Base64.
+        width (int | None): Width in pixels.
         operation: Always `editImage`.
     """
 

@@ -13,13 +13,13 @@ class OpenAIGpt2ImageGenInput(OpenApiImageGenInput):
     """The `OpenApiImageGenInput` of model `gpt-image-2`.
 
     Attributes:
-        height: Height in pixels. 256 to 3840; the server's default is `1024`.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At most 32000 characters.
-        quality: Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. The server's
-            default is `high`.
-        quantity: How many results to make. Each is charged. 1 to 4; the server's default is `1`.
-        width: Width in pixels. 256 to 3840; the server's default is `1024`.
+        height (int | None): Height in pixels. 256 to 3840; the server's default is `1024`.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At most 32000 characters.
+        quality (Literal['high', 'low', 'medium'] | str): Quality of the result: a class the engine knows or, for
+            compressed formats, 1 to 100. The server's default is `high`.
+        quantity (int): How many results to make. Each is charged. 1 to 4; the server's default is `1`.
+        width (int | None): Width in pixels. 256 to 3840; the server's default is `1024`.
         model: Always `gpt-image-2`.
     """
 

@@ -14,10 +14,10 @@ class PaginatedResponseOfServiceResponse(ApiModel):
     """A page of services.
 
     Attributes:
-        items: The services of this page.
-        limit: The most a page has.
-        offset: How many were skipped.
-        total_count: How many there are in all.
+        items (list[ServiceResponse]): The services of this page.
+        limit (int): The most a page has.
+        offset (int): How many were skipped.
+        total_count (int): How many there are in all.
     """
 
     items: list[ServiceResponse] = wire(shape=["ServiceResponse"], default=UNSET)

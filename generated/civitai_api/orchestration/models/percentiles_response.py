@@ -9,9 +9,9 @@ class PercentilesResponse(ApiModel):
     """What a share of the requests stayed below.
 
     Attributes:
-        p50: Half of them.
-        p80: Four in five.
-        p95: Nineteen in twenty.
+        p50 (float): Half of them.
+        p80 (float): Four in five.
+        p95 (float): Nineteen in twenty.
     """
 
     p50: float = wire(default=UNSET)

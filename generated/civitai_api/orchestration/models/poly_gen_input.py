@@ -11,7 +11,7 @@ class PolyGenInput(ApiModel):
     """Input of a `polyGen` step; `engine` and then `model` choose who makes the mesh.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow.
+        engine (str): Who does the work; chooses the fields that follow.
     """
 
     __chosen_by__: ClassVar[Choice | None] = ("engine", None, {"comfy": "ComfyPolyGenInput", "fal": "FalPolyGenInput"})

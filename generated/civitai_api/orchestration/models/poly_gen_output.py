@@ -16,14 +16,14 @@ class PolyGenOutput(ApiModel):
     """What a `polyGen` step made.
 
     Attributes:
-        animated_fbx_model: The same as FBX.
-        animated_model: The mesh with a movement.
-        basic_animations: The mesh walking and running.
-        fbx_model: The mesh as FBX.
-        model: The mesh.
-        rigged_fbx_model: The same as FBX.
-        rigged_model: The mesh with a skeleton.
-        thumbnail: A picture of it.
+        animated_fbx_model (Model3DBlob): The same as FBX.
+        animated_model (Model3DBlob): The mesh with a movement.
+        basic_animations (BasicAnimationsBlobs): The mesh walking and running.
+        fbx_model (Model3DBlob): The mesh as FBX.
+        model (Model3DBlob): The mesh.
+        rigged_fbx_model (Model3DBlob): The same as FBX.
+        rigged_model (Model3DBlob): The mesh with a skeleton.
+        thumbnail (ImageBlob): A picture of it.
     """
 
     animated_fbx_model: Model3DBlob | Unset = wire("animatedFbxModel", "Model3DBlob", default=UNSET)

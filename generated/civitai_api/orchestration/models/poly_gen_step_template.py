@@ -16,7 +16,8 @@ class PolyGenStepTemplate(WorkflowStepTemplate):
     animated forms.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (PolyGenInput): What the step is told to do. Any value in it may be replaced by a reference to another
+            step.
         type: Always `polyGen`.
     """
 

@@ -9,7 +9,7 @@ class PrepareResourceInput(ApiModel):
     """Input of the `prepareResource` recipe: the resource to fetch.
 
     Attributes:
-        resource: AIR of the resource to fetch.
+        resource (str): AIR of the resource to fetch.
     """
 
     resource: str | ToWire

@@ -14,9 +14,9 @@ class PrepareResourceOutput(ApiModel):
     """What a `prepareResource` recipe made.
 
     Attributes:
-        prepared_at: When it was there.
-        provider: Who holds it.
-        resource: AIR of the resource.
+        prepared_at (datetime | None): When it was there.
+        provider (str | None): Who holds it.
+        resource (str | None): AIR of the resource.
     """
 
     prepared_at: datetime | None | Unset = wire("preparedAt", DATETIME, default=UNSET)

@@ -16,8 +16,8 @@ class PreprocessImageAnimalPoseInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `animal-pose`.
 
     Attributes:
-        bbox_detector: Model that finds the figures.
-        pose_estimator: Model that finds the joints.
+        bbox_detector (AnimalPoseBboxDetector): Model that finds the figures.
+        pose_estimator (AnimalPoseEstimator): Model that finds the joints.
         kind: Always `animal-pose`.
     """
 

@@ -15,10 +15,11 @@ class PreprocessImageAnylineInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `anyline`.
 
     Attributes:
-        lineart_lower_bound: 0 to 1; the server's default is `0`.
-        lineart_upper_bound: 0 to 1; the server's default is `1`.
-        object_connectivity: 1 to 10; the server's default is `1`.
-        object_min_size: 1 to 1000; the server's default is `36`.
+        lineart_lower_bound (float): 0 to 1; the server's default is `0`.
+        lineart_upper_bound (float): 0 to 1; the server's default is `1`.
+        merge_with_lineart (AnylineMergeWith)
+        object_connectivity (int): 1 to 10; the server's default is `1`.
+        object_min_size (int): 1 to 1000; the server's default is `36`.
         kind: Always `anyline`.
     """
 

@@ -10,8 +10,8 @@ class PreprocessImageBinaryInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `binary`.
 
     Attributes:
-        bin_threshold: Brightness from which on a pixel is white; 0 finds it out. 0 to 255; the server's default is
-            `100`.
+        bin_threshold (int): Brightness from which on a pixel is white; 0 finds it out. 0 to 255; the server's
+            default is `100`.
         kind: Always `binary`.
     """
 

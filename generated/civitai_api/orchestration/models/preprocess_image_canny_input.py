@@ -10,8 +10,8 @@ class PreprocessImageCannyInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `canny`.
 
     Attributes:
-        high_threshold: Gradient above which an edge is kept. 0 to 255; the server's default is `200`.
-        low_threshold: Gradient below which an edge is dropped. 0 to 255; the server's default is `100`.
+        high_threshold (int): Gradient above which an edge is kept. 0 to 255; the server's default is `200`.
+        low_threshold (int): Gradient below which an edge is dropped. 0 to 255; the server's default is `100`.
         kind: Always `canny`.
     """
 

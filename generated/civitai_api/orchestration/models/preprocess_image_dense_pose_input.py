@@ -16,7 +16,8 @@ class PreprocessImageDensePoseInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `densepose`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        colormap (DensePoseColormap)
+        model (DensePoseModel): The model: an AIR or a name from the engine's list.
         kind: Always `densepose`.
     """
 

@@ -15,7 +15,7 @@ class PreprocessImageDepthAnythingInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `depth-anything`.
 
     Attributes:
-        checkpoint: Weights of the preprocessor.
+        checkpoint (DepthAnythingCheckpoint): Weights of the preprocessor.
         kind: Always `depth-anything`.
     """
 

@@ -15,7 +15,7 @@ class PreprocessImageDepthAnythingV2Input(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `depth-anything-v2`.
 
     Attributes:
-        checkpoint: Weights of the preprocessor.
+        checkpoint (DepthAnythingV2Checkpoint): Weights of the preprocessor.
         kind: Always `depth-anything-v2`.
     """
 

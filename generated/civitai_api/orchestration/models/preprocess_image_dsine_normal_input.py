@@ -10,8 +10,8 @@ class PreprocessImageDsineNormalInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `dsine-normal`.
 
     Attributes:
-        fov: Field of view in degrees. 0 to 365; the server's default is `60`.
-        iterations: 1 to 20; the server's default is `5`.
+        fov (float): Field of view in degrees. 0 to 365; the server's default is `60`.
+        iterations (int): 1 to 20; the server's default is `5`.
         kind: Always `dsine-normal`.
     """
 

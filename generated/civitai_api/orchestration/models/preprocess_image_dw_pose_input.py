@@ -16,11 +16,11 @@ class PreprocessImageDwPoseInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `dwpose`.
 
     Attributes:
-        bbox_detector: Model that finds the figures.
-        detect_body: Whether this part of a figure is drawn. The server's default is `True`.
-        detect_face: Whether this part of a figure is drawn. The server's default is `True`.
-        detect_hand: Whether this part of a figure is drawn. The server's default is `True`.
-        pose_estimator: Model that finds the joints.
+        bbox_detector (DwPoseBboxDetector): Model that finds the figures.
+        detect_body (bool): Whether this part of a figure is drawn. The server's default is `True`.
+        detect_face (bool): Whether this part of a figure is drawn. The server's default is `True`.
+        detect_hand (bool): Whether this part of a figure is drawn. The server's default is `True`.
+        pose_estimator (DwPoseEstimator): Model that finds the joints.
         kind: Always `dwpose`.
     """
 

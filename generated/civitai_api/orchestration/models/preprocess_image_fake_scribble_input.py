@@ -15,7 +15,7 @@ class PreprocessImageFakeScribbleInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `fake-scribble`.
 
     Attributes:
-        safe: Quantises the edges, which hides fine detail of the source.
+        safe (SafeMode): Quantises the edges, which hides fine detail of the source.
         kind: Always `fake-scribble`.
     """
 

@@ -15,7 +15,7 @@ class PreprocessImageHedInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `hed`.
 
     Attributes:
-        safe: Quantises the edges, which hides fine detail of the source.
+        safe (SafeMode): Quantises the edges, which hides fine detail of the source.
         kind: Always `hed`.
     """
 

@@ -11,11 +11,11 @@ class PreprocessImageInput(ApiModel):
     """Input of a `preprocessImage` step; `kind` chooses the preprocessor.
 
     Attributes:
-        image: The source image: a URL, a data URL or bare Base64.
-        kind: The preprocessor; chooses the fields that follow.
-        preprocessor_type: The preprocessor. Set by the server. Set by the server.
-        resolution: Pixels of the shorter edge that the preprocessor works at. 64 to 4096; the server's default is
-            `512`.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        kind (str): The preprocessor; chooses the fields that follow.
+        preprocessor_type (str): The preprocessor. Set by the server. Set by the server.
+        resolution (int): Pixels of the shorter edge that the preprocessor works at. 64 to 4096; the server's
+            default is `512`.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

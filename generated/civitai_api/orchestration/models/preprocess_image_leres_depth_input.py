@@ -15,8 +15,9 @@ class PreprocessImageLeresDepthInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `leres-depth`.
 
     Attributes:
-        remove_background: 0 to 100; the server's default is `0`.
-        remove_nearest: 0 to 100; the server's default is `0`.
+        boost (LeresBoost)
+        remove_background (float): 0 to 100; the server's default is `0`.
+        remove_nearest (float): 0 to 100; the server's default is `0`.
         kind: Always `leres-depth`.
     """
 

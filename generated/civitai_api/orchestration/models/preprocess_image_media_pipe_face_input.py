@@ -10,8 +10,8 @@ class PreprocessImageMediaPipeFaceInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `mediapipe-face`.
 
     Attributes:
-        max_faces: 1 to 50; the server's default is `10`.
-        min_confidence: 0.1 to 1; the server's default is `0.5`.
+        max_faces (int): 1 to 50; the server's default is `10`.
+        min_confidence (float): 0.1 to 1; the server's default is `0.5`.
         kind: Always `mediapipe-face`.
     """
 

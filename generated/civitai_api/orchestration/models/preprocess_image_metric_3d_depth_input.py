@@ -15,9 +15,9 @@ class PreprocessImageMetric3DDepthInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `metric3d-depth`.
 
     Attributes:
-        backbone: Size of the preprocessor's network.
-        fx: Focal length in pixels along this axis. 1 to 4096; the server's default is `1000`.
-        fy: Focal length in pixels along this axis. 1 to 4096; the server's default is `1000`.
+        backbone (Metric3DBackbone): Size of the preprocessor's network.
+        fx (int): Focal length in pixels along this axis. 1 to 4096; the server's default is `1000`.
+        fy (int): Focal length in pixels along this axis. 1 to 4096; the server's default is `1000`.
         kind: Always `metric3d-depth`.
     """
 

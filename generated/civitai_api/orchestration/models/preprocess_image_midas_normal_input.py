@@ -10,8 +10,9 @@ class PreprocessImageMidasNormalInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `midas-normal`.
 
     Attributes:
-        a: Angle in radians that scales the surface normals. 0 to 15.71; the server's default is `6.28`.
-        background_threshold: Depth below which a pixel counts as background. 0 to 1; the server's default is `0.1`.
+        a (float): Angle in radians that scales the surface normals. 0 to 15.71; the server's default is `6.28`.
+        background_threshold (float): Depth below which a pixel counts as background. 0 to 1; the server's default
+            is `0.1`.
         kind: Always `midas-normal`.
     """
 

@@ -10,8 +10,8 @@ class PreprocessImageMlsdInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `mlsd`.
 
     Attributes:
-        distance_threshold: 0.01 to 20; the server's default is `0.1`.
-        score_threshold: 0.01 to 2; the server's default is `0.1`.
+        distance_threshold (float): 0.01 to 20; the server's default is `0.1`.
+        score_threshold (float): 0.01 to 2; the server's default is `0.1`.
         kind: Always `mlsd`.
     """
 

@@ -10,9 +10,9 @@ class PreprocessImageOpenPoseInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `openpose`.
 
     Attributes:
-        detect_body: Whether this part of a figure is drawn. The server's default is `True`.
-        detect_face: Whether this part of a figure is drawn. The server's default is `False`.
-        detect_hand: Whether this part of a figure is drawn. The server's default is `True`.
+        detect_body (bool): Whether this part of a figure is drawn. The server's default is `True`.
+        detect_face (bool): Whether this part of a figure is drawn. The server's default is `False`.
+        detect_hand (bool): Whether this part of a figure is drawn. The server's default is `True`.
         kind: Always `openpose`.
     """
 

@@ -14,7 +14,7 @@ class PreprocessImageOutput(ApiModel):
     """What a `preprocessImage` step made.
 
     Attributes:
-        blob: The result.
+        blob (ImageBlob): The result.
     """
 
     blob: ImageBlob = wire(shape="ImageBlob", default=UNSET)

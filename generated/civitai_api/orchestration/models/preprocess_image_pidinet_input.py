@@ -15,7 +15,7 @@ class PreprocessImagePidinetInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `pidinet`.
 
     Attributes:
-        safe: Quantises the edges, which hides fine detail of the source.
+        safe (SafeMode): Quantises the edges, which hides fine detail of the source.
         kind: Always `pidinet`.
     """
 

@@ -15,6 +15,7 @@ class PreprocessImageRealisticLineartInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `lineart-realistic`.
 
     Attributes:
+        coarse (CoarseMode)
         kind: Always `lineart-realistic`.
     """
 

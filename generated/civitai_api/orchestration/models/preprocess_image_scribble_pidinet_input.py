@@ -15,7 +15,7 @@ class PreprocessImageScribblePidinetInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `scribble-pidinet`.
 
     Attributes:
-        safe: Quantises the edges, which hides fine detail of the source.
+        safe (SafeMode): Quantises the edges, which hides fine detail of the source.
         kind: Always `scribble-pidinet`.
     """
 

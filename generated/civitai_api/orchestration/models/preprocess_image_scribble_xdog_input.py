@@ -10,7 +10,7 @@ class PreprocessImageScribbleXdogInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `scribble-xdog`.
 
     Attributes:
-        threshold: Score from which on it counts. 1 to 64; the server's default is `32`.
+        threshold (int): Score from which on it counts. 1 to 64; the server's default is `32`.
         kind: Always `scribble-xdog`.
     """
 

@@ -10,8 +10,8 @@ class PreprocessImageShuffleInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `shuffle`.
 
     Attributes:
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one. 0 to 2147483647; the server's default is `0`.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one. 0 to 2147483647; the server's default is `0`.
         kind: Always `shuffle`.
     """
 

@@ -10,8 +10,8 @@ class PreprocessImageStandardLineartInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `lineart-standard`.
 
     Attributes:
-        gaussian_sigma: 0 to 100; the server's default is `6`.
-        intensity_threshold: 0 to 16; the server's default is `8`.
+        gaussian_sigma (float): 0 to 100; the server's default is `6`.
+        intensity_threshold (int): 0 to 16; the server's default is `8`.
         kind: Always `lineart-standard`.
     """
 

@@ -15,7 +15,8 @@ class PreprocessImageStepTemplate(WorkflowStepTemplate):
     """Turns an image into a control image such as edges, depth or pose; gives one image blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (PreprocessImageInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `preprocessImage`.
     """
 

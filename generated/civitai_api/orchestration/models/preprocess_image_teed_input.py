@@ -10,7 +10,7 @@ class PreprocessImageTeedInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `teed`.
 
     Attributes:
-        safe_steps: 0 to 10; the server's default is `2`.
+        safe_steps (int): 0 to 10; the server's default is `2`.
         kind: Always `teed`.
     """
 

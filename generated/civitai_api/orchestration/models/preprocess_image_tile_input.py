@@ -10,7 +10,7 @@ class PreprocessImageTileInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `tile`.
 
     Attributes:
-        pyr_up_iterations: 1 to 10; the server's default is `3`.
+        pyr_up_iterations (int): 1 to 10; the server's default is `3`.
         kind: Always `tile`.
     """
 

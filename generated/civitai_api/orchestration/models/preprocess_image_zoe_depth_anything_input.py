@@ -15,6 +15,7 @@ class PreprocessImageZoeDepthAnythingInput(PreprocessImageInput):
     """The `PreprocessImageInput` of kind `zoe-depth-anything`.
 
     Attributes:
+        environment (ZoeDepthEnvironment)
         kind: Always `zoe-depth-anything`.
     """
 

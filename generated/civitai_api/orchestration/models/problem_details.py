@@ -9,13 +9,13 @@ class ProblemDetails(ApiModel):
     """An error, as in RFC 9457; the one shape that all operations share. More members can follow.
 
     Attributes:
-        detail: What went wrong this time.
-        instance: URI of this occurrence.
-        status: The HTTP status.
-        title: The kind of problem in words.
-        type: URI of the kind of problem.
-        trace_id: Identifies the request in the service's logs; quote it in reports.
-        errors: What is wrong, as messages by the path of the field.
+        detail (str | None): What went wrong this time.
+        instance (str | None): URI of this occurrence.
+        status (int | None): The HTTP status.
+        title (str | None): The kind of problem in words.
+        type (str | None): URI of the kind of problem.
+        trace_id (str | None): Identifies the request in the service's logs; quote it in reports.
+        errors (dict[str, list[str]] | None): What is wrong, as messages by the path of the field.
     """
 
     detail: str | None | Unset = wire(default=UNSET)

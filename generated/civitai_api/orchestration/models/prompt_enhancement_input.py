@@ -12,12 +12,14 @@ class PromptEnhancementInput(ApiModel):
     """Input of a `promptEnhancement` step: the prompts and the family of models they are for.
 
     Attributes:
-        ecosystem: The family of models; chooses the fields that follow. At least 1 characters.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        instruction: What the model is told to do, in place of its built-in instruction.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        prompt: What to make, in words. At least 1 characters.
-        temperature: Sampling temperature: 0 is the most predictable. 0 to 1.
+        ecosystem (str): The family of models; chooses the fields that follow. At least 1 characters.
+        images (list[str] | None): Images: in an input sources, each a URL, a data URL or bare Base64; in an output
+            what was made.
+        instruction (str | None): What the model is told to do, in place of its built-in instruction.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        prompt (str): What to make, in words. At least 1 characters.
+        temperature (float | None): Sampling temperature: 0 is the most predictable. 0 to 1.
     """
 
     __step__: ClassVar[str | None] = "promptEnhancement"

@@ -14,10 +14,10 @@ class PromptEnhancementOutput(ApiModel):
     """What a `promptEnhancement` step made.
 
     Attributes:
-        enhanced_negative_prompt: The new negative prompt.
-        enhanced_prompt: The new prompt.
-        issues: What was wrong with the old one.
-        recommendations: What to do better.
+        enhanced_negative_prompt (str | None): The new negative prompt.
+        enhanced_prompt (str): The new prompt.
+        issues (list[PromptIssue]): What was wrong with the old one.
+        recommendations (list[str]): What to do better.
     """
 
     enhanced_negative_prompt: str | None | Unset = wire("enhancedNegativePrompt", default=UNSET)

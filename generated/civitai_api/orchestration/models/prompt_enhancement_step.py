@@ -16,8 +16,9 @@ class PromptEnhancementStep(WorkflowStep):
     """A `promptEnhancement` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (PromptEnhancementInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
+        output (PromptEnhancementOutput): What the step made; absent until it succeeded.
         type: Always `promptEnhancement`.
     """
 

@@ -15,7 +15,8 @@ class PromptEnhancementStepTemplate(WorkflowStepTemplate):
     """Rewrites a prompt for a family of models; gives the new prompts with the issues found.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (PromptEnhancementInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
         type: Always `promptEnhancement`.
     """
 

@@ -9,8 +9,8 @@ class PromptIssue(ApiModel):
     """`PromptIssue` of the API.
 
     Attributes:
-        description: The issue in words.
-        severity: How bad it is.
+        description (str): The issue in words.
+        severity (str | None): How bad it is.
     """
 
     description: str = wire(default=UNSET)

@@ -12,9 +12,10 @@ class Qwen20BCreateImageGenInput(Qwen20BImageGenInput):
     """The `Qwen20BImageGenInput` of operation `createImage`.
 
     Attributes:
-        height: Height in pixels. 64 to 2048; the server's default is `1024`.
-        version: Version of the model; can choose the fields that follow. The server's default is `latest`.
-        width: Width in pixels. 64 to 2048; the server's default is `1024`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `1024`.
+        version (Literal['2509', '2512', 'latest'] | str): Version of the model; can choose the fields that follow.
+            The server's default is `latest`.
+        width (int): Width in pixels. 64 to 2048; the server's default is `1024`.
         operation: Always `createImage`.
     """
 

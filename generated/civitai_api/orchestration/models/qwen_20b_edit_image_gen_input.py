@@ -13,11 +13,12 @@ class Qwen20BEditImageGenInput(Qwen20BImageGenInput):
     """The `Qwen20BImageGenInput` of operation `editImage`.
 
     Attributes:
-        height: Height in pixels. 0 to 2048; set by the server.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            10 items.
-        version: Version of the model; can choose the fields that follow. The server's default is `latest`.
-        width: Width in pixels. 0 to 2048; set by the server.
+        height (int): Height in pixels. 0 to 2048; set by the server.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 10 items.
+        version (Literal['2509', '2511', 'latest'] | str): Version of the model; can choose the fields that follow.
+            The server's default is `latest`.
+        width (int): Width in pixels. 0 to 2048; set by the server.
         operation: Always `editImage`.
     """
 

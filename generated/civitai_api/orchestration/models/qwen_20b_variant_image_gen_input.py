@@ -12,12 +12,13 @@ class Qwen20BVariantImageGenInput(Qwen20BImageGenInput):
     """The `Qwen20BImageGenInput` of operation `createVariant`.
 
     Attributes:
-        height: Height in pixels. 0 to 2048; set by the server.
-        image: The source image: a URL, a data URL or bare Base64.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all. 0 to 1; the server's default is `0.7`.
-        version: Version of the model; can choose the fields that follow. The server's default is `latest`.
-        width: Width in pixels. 0 to 2048; set by the server.
+        height (int): Height in pixels. 0 to 2048; set by the server.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all. 0 to 1; the server's default is `0.7`.
+        version (Literal['2509', '2512', 'latest'] | str): Version of the model; can choose the fields that follow.
+            The server's default is `latest`.
+        width (int): Width in pixels. 0 to 2048; set by the server.
         operation: Always `createVariant`.
     """
 

@@ -12,18 +12,20 @@ class Qwen2FalImageGenInput(FalImageGenInput):
     """The `FalImageGenInput` of model `qwen2`.
 
     Attributes:
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `True`.
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
-            `False`.
-        image_size: Size of the result, in the words or pixel sizes the engine knows. The server's default is
-            `square_hd`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-            At most 500 characters.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
-        prompt: What to make, in words. At least 1 characters.
-        quantity: How many results to make. Each is charged. 1 to 10; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        image_size (Literal['landscape_16_9', 'landscape_4_3', 'portrait_16_9', 'portrait_4_3', 'square',
+            'square_hd'] | str): Size of the result, in the words or pixel sizes the engine knows. The server's
+            default is `square_hd`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance. At most 500 characters.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
+        prompt (str): What to make, in words. At least 1 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 10; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
         model: Always `qwen2`.
     """
 

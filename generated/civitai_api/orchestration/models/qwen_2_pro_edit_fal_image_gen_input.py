@@ -12,8 +12,8 @@ class Qwen2ProEditFalImageGenInput(Qwen2FalImageGenInput):
     """The `Qwen2FalImageGenInput` of operation `proEditImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            3 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 3 items.
         operation: Always `proEditImage`.
     """
 

@@ -10,13 +10,13 @@ class Qwen3BaseTTSInput(Qwen3TextToSpeechInput):
     """The `Qwen3TextToSpeechInput` of operation `base`.
 
     Attributes:
-        ref_audio_url: URL of a recording of the voice to imitate.
-        ref_text: What is said in the recording of the voice; makes the imitation better.
-        x_vector_only_mode: Takes only the timbre from the recording and does without its text.
+        ref_audio_url (str | None): URL of a recording of the voice to imitate.
+        ref_text (str | None): What is said in the recording of the voice; makes the imitation better.
+        x_vector_only_mode (bool): Takes only the timbre from the recording and does without its text.
         operation: Always `base`.
     """
 
     ref_audio_url: str | Reference | None | Unset = wire("refAudioUrl", default=UNSET)
     ref_text: str | Reference | None | Unset = wire("refText", default=UNSET)
-    x_vector_only_mode: bool | Reference = wire("xVectorOnlyMode")
+    x_vector_only_mode: bool | Reference | Unset = wire("xVectorOnlyMode", default=UNSET)
     operation: str = wire(default="base")

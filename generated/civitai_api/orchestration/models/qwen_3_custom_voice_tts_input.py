@@ -12,8 +12,9 @@ class Qwen3CustomVoiceTTSInput(Qwen3TextToSpeechInput):
     """The `Qwen3TextToSpeechInput` of operation `customVoice`.
 
     Attributes:
-        instruct: How the voice should sound or speak, in words.
-        speaker: Name of the built-in voice.
+        instruct (str | None): How the voice should sound or speak, in words.
+        speaker (Literal['aiden', 'dylan', 'eric', 'ono_anna', 'ryan', 'serena', 'sohee', 'uncle_fu', 'vivian'] |
+            str): Name of the built-in voice.
         operation: Always `customVoice`.
     """
 

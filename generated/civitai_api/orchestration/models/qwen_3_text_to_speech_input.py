@@ -12,8 +12,8 @@ class Qwen3TextToSpeechInput(VllmOmniTextToSpeechInput):
     """The `VllmOmniTextToSpeechInput` of ecosystem `qwen3`.
 
     Attributes:
-        max_new_tokens: The most tokens that are produced.
-        operation: What the model does, such as create or edit; chooses the fields that follow.
+        max_new_tokens (int | None): The most tokens that are produced.
+        operation (str): What the model does, such as create or edit; chooses the fields that follow.
         ecosystem: Always `qwen3`.
     """
 

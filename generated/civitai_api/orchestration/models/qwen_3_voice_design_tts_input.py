@@ -10,7 +10,7 @@ class Qwen3VoiceDesignTTSInput(Qwen3TextToSpeechInput):
     """The `Qwen3TextToSpeechInput` of operation `voiceDesign`.
 
     Attributes:
-        instruct: How the voice should sound or speak, in words.
+        instruct (str): How the voice should sound or speak, in words.
         operation: Always `voiceDesign`.
     """
 

@@ -12,8 +12,9 @@ class QwenAIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `qwen`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 1; the server's default is `1`.
-        version: Version of the model; can choose the fields that follow. The server's default is `latest`.
+        batch_size (int | None): How many are worked on at a time. 1 to 1; the server's default is `1`.
+        version (Literal['2509', '2512', 'latest'] | str): Version of the model; can choose the fields that follow.
+            The server's default is `latest`.
         ecosystem: Always `qwen`.
     """
 

@@ -12,7 +12,8 @@ class QwenApiCreateImageGenInput(QwenApiImageGenInput):
     """The `QwenApiImageGenInput` of operation `createImage`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list. The server's default is `2.0`.
+        model (Literal['2.0', '2.0-pro', '3.0-pro', 'max', 'plus'] | str): The model: an AIR or a name from the
+            engine's list. The server's default is `2.0`.
         operation: Always `createImage`.
     """
 

@@ -13,9 +13,10 @@ class QwenApiEditImageGenInput(QwenApiImageGenInput):
     """The `QwenApiImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            3 items.
-        model: The model: an AIR or a name from the engine's list. The server's default is `edit-plus`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 3 items.
+        model (Literal['2.0', '2.0-pro', '3.0-pro', 'edit', 'edit-max', 'edit-plus'] | str): The model: an AIR or a
+            name from the engine's list. The server's default is `edit-plus`.
         operation: Always `editImage`.
     """
 

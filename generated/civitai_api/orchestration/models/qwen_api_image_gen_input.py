@@ -12,18 +12,18 @@ class QwenApiImageGenInput(ImageGenInput):
     """Image generation and editing with Alibaba's hosted Qwen Image.
 
     Attributes:
-        height: Height in pixels. 0 to 2048.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-            At most 500 characters.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `createImage`.
-        prompt: What to make, in words. At most 5000 characters.
-        prompt_extend: Lets a language model work out the prompt first. The server's default is `True`.
-        quantity: How many results to make. Each is charged. 1 to 6; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        watermark: Adds the provider's watermark. The server's default is `False`.
-        width: Width in pixels. 0 to 2048.
+        height (int): Height in pixels. 0 to 2048.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance. At most 500 characters.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `createImage`.
+        prompt (str): What to make, in words. At most 5000 characters.
+        prompt_extend (bool): Lets a language model work out the prompt first. The server's default is `True`.
+        quantity (int): How many results to make. Each is charged. 1 to 6; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        watermark (bool): Adds the provider's watermark. The server's default is `False`.
+        width (int): Width in pixels. 0 to 2048.
         engine: Always `qwen`.
     """
 

@@ -15,13 +15,13 @@ class QwenImageBenchInput(ApiModel):
     """Input of a `qwenImageBench` step: images with their prompts, and the dimensions to score.
 
     Attributes:
-        dimensions: What to score.
-        items: The images and their prompts. At least 1 items.
-        max_tokens: The most tokens the answer may have. 1 to 128000; the server's default is `2048`.
-        model: The model: an AIR or a name from the engine's list. The server's default is
+        dimensions (list[str]): What to score.
+        items (list[QwenImageBenchItem]): The images and their prompts. At least 1 items.
+        max_tokens (int): The most tokens the answer may have. 1 to 128000; the server's default is `2048`.
+        model (str): The model: an AIR or a name from the engine's list. The server's default is
             `urn:air:qwen3:repository:huggingface:Civitai/Qwen-Image-Bench-AutoRound-AWQ-INT4@main.tar`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one. The server's default is `42`.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one. The server's default is `42`.
     """
 
     __step__: ClassVar[str | None] = "qwenImageBench"

@@ -9,9 +9,9 @@ class QwenImageBenchItem(ApiModel):
     """`QwenImageBenchItem` of the API.
 
     Attributes:
-        id: Identifies it. At least 1 characters.
-        image: The source image: a URL, a data URL or bare Base64.
-        prompt: What to make, in words. At least 1 characters.
+        id (str): Identifies it. At least 1 characters.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        prompt (str): What to make, in words. At least 1 characters.
     """
 
     id: str | Reference = wire(min_length=1)

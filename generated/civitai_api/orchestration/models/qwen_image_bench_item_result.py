@@ -14,11 +14,11 @@ class QwenImageBenchItemResult(ApiModel):
     """`QwenImageBenchItemResult` of the API.
 
     Attributes:
-        error: What went wrong, null if nothing did.
-        errors: What went wrong, by dimension.
-        field_scores: Scores by dimension.
-        scores: The scores as a tree.
-        total_score: The score in all.
+        error (str | None): What went wrong, null if nothing did.
+        errors (dict[str, str]): What went wrong, by dimension.
+        field_scores (dict[str, float | None]): Scores by dimension.
+        scores (list[QwenImageBenchScoreNode]): The scores as a tree.
+        total_score (float | None): The score in all.
     """
 
     error: str | None | Unset = wire(default=UNSET)

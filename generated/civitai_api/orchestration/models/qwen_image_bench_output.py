@@ -14,7 +14,7 @@ class QwenImageBenchOutput(ApiModel):
     """What a `qwenImageBench` step made.
 
     Attributes:
-        results: The single results.
+        results (dict[str, QwenImageBenchItemResult]): The single results.
     """
 
     results: dict[str, QwenImageBenchItemResult] = wire(shape={"": "QwenImageBenchItemResult"}, default=UNSET)

@@ -9,9 +9,9 @@ class QwenImageBenchScoreNode(ApiModel):
     """`QwenImageBenchScoreNode` of the API.
 
     Attributes:
-        children: The scores it is made of.
-        name: The name.
-        score: The score.
+        children (list[QwenImageBenchScoreNode]): The scores it is made of.
+        name (str): The name.
+        score (float | None): The score.
     """
 
     children: list[QwenImageBenchScoreNode] = wire(shape=["QwenImageBenchScoreNode"], default=UNSET)

@@ -15,7 +15,8 @@ class QwenImageBenchStepTemplate(WorkflowStepTemplate):
     """Scores how well images fit their prompts; gives scores per item and dimension.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (QwenImageBenchInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `qwenImageBench`.
     """
 

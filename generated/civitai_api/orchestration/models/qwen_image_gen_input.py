@@ -12,7 +12,7 @@ class QwenImageGenInput(SdCppImageGenInput):
     """The `SdCppImageGenInput` of ecosystem `qwen`.
 
     Attributes:
-        model: The model: an AIR or a name from the engine's list.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `qwen`.
     """
 

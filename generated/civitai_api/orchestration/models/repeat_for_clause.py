@@ -9,9 +9,9 @@ class RepeatForClause(ApiModel):
     """`RepeatForClause` of the API.
 
     Attributes:
-        ref: Where the list is, as in a reference.
-        as_: Name of the loop variable, by which the step refers to the member.
-        path: Path to the list.
+        ref (str): Where the list is, as in a reference.
+        as_ (str): Name of the loop variable, by which the step refers to the member.
+        path (str): Path to the list.
     """
 
     ref: str = wire("$ref")

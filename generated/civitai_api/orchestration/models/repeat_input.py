@@ -15,8 +15,8 @@ class RepeatInput(ApiModel):
     """Input of the `repeat` recipe: a list to go through and the step to run for each member.
 
     Attributes:
-        for_: The list, and what to call its members.
-        template: The step to run for each member.
+        for_ (RepeatForClause): The list, and what to call its members.
+        template (WorkflowStepTemplate): The step to run for each member.
     """
 
     for_: RepeatForClause = wire("for", "RepeatForClause")

@@ -14,7 +14,7 @@ class RepeatOutput(ApiModel):
     """What a `repeat` recipe made.
 
     Attributes:
-        steps: The steps that were run.
+        steps (list[WorkflowStep]): The steps that were run.
     """
 
     steps: list[WorkflowStep] = wire(shape=["WorkflowStep"], default=UNSET)

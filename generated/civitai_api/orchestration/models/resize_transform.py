@@ -10,7 +10,7 @@ class ResizeTransform(ImageTransform):
     """The `ImageTransform` of type `resize`.
 
     Attributes:
-        target_width: The new width in pixels; the height follows. 1 to 4096.
+        target_width (int | None): The new width in pixels; the height follows. 1 to 4096.
         type: Always `resize`.
     """
 

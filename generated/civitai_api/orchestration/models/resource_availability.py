@@ -11,7 +11,7 @@ class ResourceAvailability(ApiModel):
     """Whether a resource is loaded. `status` tells which case it is.
 
     Attributes:
-        status: Which case it is.
+        status (str): Which case it is.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -15,10 +15,10 @@ class ResourceFee(ApiModel):
     """What a creator takes for the use of a resource.
 
     Attributes:
-        amount: How much.
-        recipient_model_version_id: The model version whose creator is paid.
-        settlement_currency: What the creator is paid in.
-        type: What it is counted by.
+        amount (float): How much.
+        recipient_model_version_id (int | None): The model version whose creator is paid.
+        settlement_currency (SettlementCurrency): What the creator is paid in.
+        type (ResourceFeeType): What it is counted by.
     """
 
     amount: float = wire(default=UNSET)

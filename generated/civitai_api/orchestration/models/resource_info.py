@@ -18,29 +18,29 @@ class ResourceInfo(ApiModel):
     """A model or another resource that workflows can use.
 
     Attributes:
-        air: Its AIR; can differ from the one asked for.
-        availability: Whether it is loaded.
-        can_generate: Whether it may be used to generate.
-        check_permission: Whether use depends on who asks.
-        download_urls: Where workers fetch it from.
-        early_access_ends_at: Until when only buyers of early access may use it.
-        fee: The fee its creator takes.
-        fees: The fees its creators take.
-        file_format: File format.
-        free_trial_limit: How many uses are free.
-        has_mature_content_restriction: Whether it must not be used for mature content.
-        has_nsfw_content_restriction: Whether it must not be used for content that is not safe for work.
-        hashes: Hashes of the file by kind.
-        invalidate_at: When this information should be asked for again.
-        is_featured: Whether Civitai features it.
-        payout_enabled: Whether its creator is paid.
-        popularity_rank: Rank by popularity.
-        published_at: When it was published.
-        requires_authorization: Whether it takes a credential to fetch it.
-        resource_name: Name of the model.
-        size: Size in bytes.
-        user_id: Its creator on the site.
-        version_name: Name of the version.
+        air (str): Its AIR; can differ from the one asked for.
+        availability (ResourceAvailability): Whether it is loaded.
+        can_generate (bool): Whether it may be used to generate.
+        check_permission (bool): Whether use depends on who asks.
+        download_urls (list[str]): Where workers fetch it from.
+        early_access_ends_at (datetime | None): Until when only buyers of early access may use it.
+        fee (ResourceFee): The fee its creator takes.
+        fees (list[ResourceFee] | None): The fees its creators take.
+        file_format (FileFormat): File format.
+        free_trial_limit (int | None): How many uses are free.
+        has_mature_content_restriction (bool): Whether it must not be used for mature content.
+        has_nsfw_content_restriction (bool): Whether it must not be used for content that is not safe for work.
+        hashes (dict[str, str]): Hashes of the file by kind.
+        invalidate_at (datetime | None): When this information should be asked for again.
+        is_featured (bool | None): Whether Civitai features it.
+        payout_enabled (bool | None): Whether its creator is paid.
+        popularity_rank (float | None): Rank by popularity.
+        published_at (datetime | None): When it was published.
+        requires_authorization (bool | None): Whether it takes a credential to fetch it.
+        resource_name (str | None): Name of the model.
+        size (int): Size in bytes.
+        user_id (int | None): Its creator on the site.
+        version_name (str | None): Name of the version.
     """
 
     air: str = wire(default=UNSET)

@@ -12,8 +12,8 @@ class ReveEditFalImageGenInput(ReveFalImageGenInput):
     """The `ReveFalImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. 1 to
-            8 items.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. 1 to 8 items.
         operation: Always `editImage`.
     """
 

@@ -10,9 +10,9 @@ class SD1AIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `sd1`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 4; the server's default is `1`.
-        min_snr_gamma: Min-SNR weighting of the loss; 5 is usual. 0 to 20.
-        model: The model: an AIR or a name from the engine's list. The server's default is
+        batch_size (int | None): How many are worked on at a time. 1 to 4; the server's default is `1`.
+        min_snr_gamma (int | None): Min-SNR weighting of the loss; 5 is usual. 0 to 20.
+        model (str): The model: an AIR or a name from the engine's list. The server's default is
             `urn:air:sd1:checkpoint:civitai:127227@139180`.
         ecosystem: Always `sd1`.
     """

@@ -10,8 +10,8 @@ class Sd1CreateImageGenInput(Sd1ImageGenInput):
     """The `Sd1ImageGenInput` of operation `createImage`.
 
     Attributes:
-        height: Height in pixels. 64 to 2048; the server's default is `512`.
-        width: Width in pixels. 64 to 2048; the server's default is `512`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `512`.
+        width (int): Width in pixels. 64 to 2048; the server's default is `512`.
         operation: Always `createImage`.
     """
 

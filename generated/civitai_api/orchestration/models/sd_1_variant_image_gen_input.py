@@ -10,11 +10,11 @@ class Sd1VariantImageGenInput(Sd1ImageGenInput):
     """The `Sd1ImageGenInput` of operation `createVariant`.
 
     Attributes:
-        height: Height in pixels. 64 to 2048; the server's default is `512`.
-        image: The source image: a URL, a data URL or bare Base64.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all. 0 to 1; the server's default is `0.7`.
-        width: Width in pixels. 64 to 2048; the server's default is `512`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `512`.
+        image (str): The source image: a URL, a data URL or bare Base64.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all. 0 to 1; the server's default is `0.7`.
+        width (int): Width in pixels. 64 to 2048; the server's default is `512`.
         operation: Always `createVariant`.
     """
 

@@ -16,16 +16,20 @@ class SeedanceVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `seedance`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds.
-        generate_audio: Makes sound to go with the video. The server's default is `True`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        model: The model: an AIR or a name from the engine's list.
-        reference_audios: URLs of sound that the result takes after.
-        reference_videos: URLs of videos that show the subject or the motion.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
+        aspect_ratio (Literal['16:9', '1:1', '21:9', '3:4', '4:3', '9:16', 'adaptive'] | str): Width to height, as
+            `16:9`.
+        duration (Literal[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
+            28, 29, 30] | int): Length in seconds.
+        generate_audio (bool): Makes sound to go with the video. The server's default is `True`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        model (SeedanceModel): The model: an AIR or a name from the engine's list.
+        reference_audios (list[str]): URLs of sound that the result takes after.
+        reference_videos (list[str]): URLs of videos that show the subject or the motion.
+        resolution (Literal['1080p', '480p', '720p'] | str): Resolution of the result: a class such as `720p` or
+            `2K` or, as a number, pixels of an edge.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
         engine: Always `seedance`.
     """
 

@@ -16,18 +16,18 @@ class SeedreamImageGenInput(ImageGenInput):
     """Image generation and editing with Seedream.
 
     Attributes:
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
-            `False`.
-        guidance_scale: How closely the model follows the prompt. 1 to 10; the server's default is `2.5`.
-        height: Height in pixels. 256 to 4096; the server's default is `1024`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made. At
-            most 10 items.
-        prompt: What to make, in words. At least 1 characters.
-        quantity: How many results to make. Each is charged. 1 to 12; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        version: Version of the model; can choose the fields that follow.
-        width: Width in pixels. 256 to 4096; the server's default is `1024`.
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        guidance_scale (float): How closely the model follows the prompt. 1 to 10; the server's default is `2.5`.
+        height (int): Height in pixels. 256 to 4096; the server's default is `1024`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made. At most 10 items.
+        prompt (str): What to make, in words. At least 1 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 12; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        version (SeedreamVersion): Version of the model; can choose the fields that follow.
+        width (int): Width in pixels. 256 to 4096; the server's default is `1024`.
         engine: Always `seedream`.
     """
 

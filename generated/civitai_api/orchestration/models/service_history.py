@@ -14,8 +14,8 @@ class ServiceHistory(ApiModel):
     """Figures over time.
 
     Attributes:
-        buckets: The buckets.
-        interval: Length of a bucket, as `1h`.
+        buckets (list[BucketResponse]): The buckets.
+        interval (str): Length of a bucket, as `1h`.
     """
 
     buckets: list[BucketResponse] = wire(shape=["BucketResponse"], default=UNSET)

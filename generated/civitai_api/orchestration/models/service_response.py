@@ -19,22 +19,22 @@ class ServiceResponse(ApiModel):
     """Something that can be run, with how well it does.
 
     Attributes:
-        category: What it makes: the first part of the id.
-        description: What it does.
-        estimate: Path to price it at.
-        history: The same over time; of a single service only.
-        id: Identifies the service, as `image/flux2/klein/createImage/9b`.
-        metrics: Figures of the asked window.
-        modalities: What goes in and what comes out.
-        name: Name to show.
-        parameters: The discriminators that choose it in a step's input.
-        released_at: When the model came out.
-        status: How well it does now.
-        step: The step type that runs it.
-        strengths: What it is good at.
-        submit: Path to submit it to.
-        tags: Labels.
-        weaknesses: What it is not good at.
+        category (str): What it makes: the first part of the id.
+        description (str | None): What it does.
+        estimate (str | None): Path to price it at.
+        history (ServiceHistory): The same over time; of a single service only.
+        id (str): Identifies the service, as `image/flux2/klein/createImage/9b`.
+        metrics (MetricsResponse): Figures of the asked window.
+        modalities (ModalitiesResponse): What goes in and what comes out.
+        name (str | None): Name to show.
+        parameters (dict[str, str]): The discriminators that choose it in a step's input.
+        released_at (datetime | None): When the model came out.
+        status (ServiceStatus): How well it does now.
+        step (str | None): The step type that runs it.
+        strengths (str | None): What it is good at.
+        submit (str | None): Path to submit it to.
+        tags (list[str]): Labels.
+        weaknesses (str | None): What it is not good at.
     """
 
     category: str = wire(default=UNSET)

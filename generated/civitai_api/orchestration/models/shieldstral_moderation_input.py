@@ -15,9 +15,9 @@ class ShieldstralModerationInput(ApiModel):
     """Input of a `shieldstralModeration` step; `mode` chooses between prompt and text.
 
     Attributes:
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow.
-        policies: The policies to check, by name.
-        policy_overrides: Policies in place of those by the same name.
+        mode (str): Which of its ways the model works in; in moderation chooses the fields that follow.
+        policies (list[str] | None): The policies to check, by name.
+        policy_overrides (list[ShieldstralPolicyConfiguration] | None): Policies in place of those by the same name.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

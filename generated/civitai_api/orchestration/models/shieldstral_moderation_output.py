@@ -14,9 +14,9 @@ class ShieldstralModerationOutput(ApiModel):
     """What a `shieldstralModeration` step made.
 
     Attributes:
-        blocked: Whether the content should be refused.
-        results: The single results.
-        triggered_policies: The policies that were triggered.
+        blocked (bool): Whether the content should be refused.
+        results (list[ShieldstralPolicyResult]): The single results.
+        triggered_policies (list[str]): The policies that were triggered.
     """
 
     blocked: bool = wire(default=UNSET)

@@ -15,7 +15,8 @@ class ShieldstralModerationStepTemplate(WorkflowStepTemplate):
     """Checks a prompt or text against policies with Shieldstral; gives a result per policy and whether to block.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (ShieldstralModerationInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
         type: Always `shieldstralModeration`.
     """
 

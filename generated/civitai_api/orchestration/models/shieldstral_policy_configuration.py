@@ -9,11 +9,12 @@ class ShieldstralPolicyConfiguration(ApiModel):
     """`ShieldstralPolicyConfiguration` of the API.
 
     Attributes:
-        action: What follows when it is triggered.
-        instruction: What the model is told to do, in place of its built-in instruction.
-        name: The name.
-        policy: The policy, in words.
-        threshold: Score from which on it counts.
+        action (str | None): What follows when it is triggered.
+        instruction (str | None): What the model is told to do, in place of its built-in instruction.
+        name (str): The name.
+        policy (str | None): The policy, in words.
+        query (str | None)
+        threshold (float | None): Score from which on it counts.
     """
 
     action: str | Reference | None | Unset = wire(default=UNSET)

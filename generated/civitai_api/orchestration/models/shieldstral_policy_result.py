@@ -9,16 +9,16 @@ class ShieldstralPolicyResult(ApiModel):
     """`ShieldstralPolicyResult` of the API.
 
     Attributes:
-        action: What follows when it is triggered.
-        error: What went wrong, null if nothing did.
-        finish_reason: Why the model stopped, such as `stop` or `length`.
-        policy: The policy, in words.
-        policy_hash: Identifies the wording of the policy that was applied.
-        response_id: Identifies the model's answer.
-        score: The score.
-        threshold: Score from which on it counts.
-        top_token: The model's likeliest answer.
-        triggered: Whether the score reached the threshold.
+        action (str): What follows when it is triggered.
+        error (str | None): What went wrong, null if nothing did.
+        finish_reason (str | None): Why the model stopped, such as `stop` or `length`.
+        policy (str): The policy, in words.
+        policy_hash (str | None): Identifies the wording of the policy that was applied.
+        response_id (str | None): Identifies the model's answer.
+        score (float): The score.
+        threshold (float): Score from which on it counts.
+        top_token (str): The model's likeliest answer.
+        triggered (bool): Whether the score reached the threshold.
     """
 
     action: str = wire(default=UNSET)

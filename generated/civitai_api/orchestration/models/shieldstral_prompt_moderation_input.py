@@ -10,9 +10,10 @@ class ShieldstralPromptModerationInput(ShieldstralModerationInput):
     """The `ShieldstralModerationInput` of mode `prompt`.
 
     Attributes:
-        context: Where the prompt comes from.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        positive_prompt: The prompt to be judged.
+        context (str | None): Where the prompt comes from.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        positive_prompt (str): The prompt to be judged.
         mode: Always `prompt`.
     """
 

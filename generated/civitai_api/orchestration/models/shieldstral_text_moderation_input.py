@@ -10,7 +10,7 @@ class ShieldstralTextModerationInput(ShieldstralModerationInput):
     """The `ShieldstralModerationInput` of mode `text`.
 
     Attributes:
-        text: The text to work on or, in an output, the text that was found.
+        text (str): The text to work on or, in an output, the text that was found.
         mode: Always `text`.
     """
 

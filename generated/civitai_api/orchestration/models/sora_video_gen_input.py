@@ -12,15 +12,16 @@ class SoraVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `sora`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `auto`.
-        duration: Length in seconds. 4 to 12; the server's default is `4`.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        use_pro: Uses the better and dearer variant of the model. The server's default is `False`.
+        aspect_ratio (Literal['16:9', '9:16', 'auto'] | str): Width to height, as `16:9`. The server's default is
+            `auto`.
+        duration (int): Length in seconds. 4 to 12; the server's default is `4`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['1080p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `720p`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        use_pro (bool): Uses the better and dearer variant of the model. The server's default is `False`.
         engine: Always `sora`.
     """
 

@@ -12,9 +12,10 @@ class StarVectorImageToSvgInput(ComfyImageToSvgInput):
     """The `ComfyImageToSvgInput` of ecosystem `starvector`.
 
     Attributes:
-        max_length: The most tokens that are produced. 100 to 16000; the server's default is `4000`.
-        model: The model: an AIR or a name from the engine's list. The server's default is `starvector-1b`.
-        precision: The server's default is `fp16`.
+        max_length (int): The most tokens that are produced. 100 to 16000; the server's default is `4000`.
+        model (Literal['starvector-1b', 'starvector-8b'] | str): The model: an AIR or a name from the engine's list.
+            The server's default is `starvector-1b`.
+        precision (Literal['bf16', 'fp16'] | str): The server's default is `fp16`.
         ecosystem: Always `starvector`.
     """
 

@@ -10,8 +10,8 @@ class SystemMessage(ChatCompletionMessage):
     """The `ChatCompletionMessage` of role `system`.
 
     Attributes:
-        content: What the model is told beforehand.
-        name: The name.
+        content (str): What the model is told beforehand.
+        name (str | None): The name.
         role: Always `system`.
     """
 

@@ -18,30 +18,31 @@ class TextToImageInput(ApiModel):
     """Input of a `textToImage` step: checkpoint, networks, prompts and sampling settings.
 
     Attributes:
-        additional_networks: Networks to apply, such as LoRAs, by AIR.
-        batch_size: How many images one job makes. 1 to 100; the server's default is `1`.
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 1
-            to 30; the server's default is `7.5`.
-        clip_skip: How many of the last layers of the CLIP text encoder to leave out, counted from 1. The server's
-            default is `2`.
-        control_nets: Conditions drawn from images, such as pose or depth.
-        engine: Who does the work; left out, the service decides.
-        height: Height in pixels. 64 to 4084; the server's default is `512`.
-        image_metadata: Text to be written into the files' metadata.
-        model: AIR of the checkpoint. The server's default is `urn:air:sd1:checkpoint:civitai:4384@128713`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        output_format: File format of the images.
-        prompt: What to make, in words.
-        quantity: How many results to make. Each is charged. 1 to 100; the server's default is `1`.
-        scheduler: Sampler, together with its noise schedule.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one. 0 to 4294967295.
-        source_image: The image to start from, for image to image.
-        source_image_denoise_strenght: How much of the source image is repainted: 0 keeps it, 1 ignores it. The name
-            is the service's own spelling. The server's default is `0.8`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `30`.
-        width: Width in pixels. 64 to 4084; the server's default is `512`.
+        additional_networks (dict[str, ImageJobNetworkParams]): Networks to apply, such as LoRAs, by AIR.
+        batch_size (int): How many images one job makes. 1 to 100; the server's default is `1`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 1 to 30; the server's default is `7.5`.
+        clip_skip (int): How many of the last layers of the CLIP text encoder to leave out, counted from 1. The
+            server's default is `2`.
+        control_nets (list[ImageJobControlNet]): Conditions drawn from images, such as pose or depth.
+        engine (str | None): Who does the work; left out, the service decides.
+        height (int): Height in pixels. 64 to 4084; the server's default is `512`.
+        image_metadata (str | None): Text to be written into the files' metadata.
+        model (str): AIR of the checkpoint. The server's default is `urn:air:sd1:checkpoint:civitai:4384@128713`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        output_format (OutputFormat): File format of the images.
+        prompt (str): What to make, in words.
+        quantity (int): How many results to make. Each is charged. 1 to 100; the server's default is `1`.
+        scheduler (Scheduler): Sampler, together with its noise schedule.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one. 0 to 4294967295.
+        source_image (str | None): The image to start from, for image to image.
+        source_image_denoise_strenght (float): How much of the source image is repainted: 0 keeps it, 1 ignores it.
+            The name is the service's own spelling. The server's default is `0.8`.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `30`.
+        width (int): Width in pixels. 64 to 4084; the server's default is `512`.
     """
 
     __step__: ClassVar[str | None] = "textToImage"
@@ -63,7 +64,7 @@ class TextToImageInput(ApiModel):
     prompt: str | Reference
     quantity: int | Reference | Unset = wire(default=UNSET, ge=1, le=100)
     scheduler: Scheduler | Reference | Unset = wire(default=UNSET)
-    seed: int | Reference = wire(ge=0, le=4294967295)
+    seed: int | Reference | Unset = wire(default=UNSET, ge=0, le=4294967295)
     source_image: str | Reference | None | Unset = wire("sourceImage", default=UNSET)
     source_image_denoise_strenght: float | Reference | Unset = wire("sourceImageDenoiseStrenght", default=UNSET)
     steps: int | Reference | Unset = wire(default=UNSET, ge=1, le=150)

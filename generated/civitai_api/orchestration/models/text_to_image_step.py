@@ -16,8 +16,9 @@ class TextToImageStep(WorkflowStep):
     """A `textToImage` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (TextToImageInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (TextToImageOutput): What the step made; absent until it succeeded.
         type: Always `textToImage`.
     """
 

@@ -15,7 +15,8 @@ class TextToImageStepTemplate(WorkflowStepTemplate):
     """Makes images with a Stable Diffusion checkpoint; gives image blobs.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (TextToImageInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `textToImage`.
     """
 

@@ -11,9 +11,9 @@ class TextToSpeechInput(ApiModel):
     """Input of a `textToSpeech` step; `engine` and then `ecosystem` choose the voice model.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow. The server's default is `custom`.
-        language: Language, as a name or ISO code that the engine knows; left out, it is recognised.
-        text: The text to work on or, in an output, the text that was found.
+        engine (str | None): Who does the work; chooses the fields that follow. The server's default is `custom`.
+        language (str | None): Language, as a name or ISO code that the engine knows; left out, it is recognised.
+        text (str): The text to work on or, in an output, the text that was found.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -14,9 +14,9 @@ class TextToSpeechOutput(ApiModel):
     """What a `textToSpeech` step made.
 
     Attributes:
-        audio_blob: The speech.
-        model_type: The kind of voice model used.
-        speaker: Name of the built-in voice.
+        audio_blob (AudioBlob): The speech.
+        model_type (str | None): The kind of voice model used.
+        speaker (str | None): Name of the built-in voice.
     """
 
     audio_blob: AudioBlob = wire("audioBlob", "AudioBlob", default=UNSET)

@@ -16,8 +16,9 @@ class TextToSpeechStep(WorkflowStep):
     """A `textToSpeech` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (TextToSpeechInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (TextToSpeechOutput): What the step made; absent until it succeeded.
         type: Always `textToSpeech`.
     """
 

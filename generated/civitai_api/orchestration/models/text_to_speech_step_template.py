@@ -15,7 +15,8 @@ class TextToSpeechStepTemplate(WorkflowStepTemplate):
     """Speaks a text with a built-in, described or imitated voice; gives one audio blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (TextToSpeechInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `textToSpeech`.
     """
 

@@ -10,8 +10,8 @@ class ToolMessage(ChatCompletionMessage):
     """The `ChatCompletionMessage` of role `tool`.
 
     Attributes:
-        content: What the function returned.
-        tool_call_id: The call this answers.
+        content (str): What the function returned.
+        tool_call_id (str): The call this answers.
         role: Always `tool`.
     """
 

@@ -11,7 +11,7 @@ class TrainingData(ApiModel):
     """What to learn from; `type` tells in which form.
 
     Attributes:
-        type: Which kind it is.
+        type (str): Which kind it is.
     """
 
     __chosen_by__: ClassVar[Choice | None] = ("type", None, {"zip": "ZipTrainingData"})

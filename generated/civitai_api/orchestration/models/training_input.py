@@ -15,13 +15,14 @@ class TrainingInput(ApiModel):
     """Input of a `training` step; `engine` and then `ecosystem` choose trainer and base model.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow.
-        requires_age_classification: Whether the training images are checked for minors first. Set by the server.
-            Set by the server.
-        samples: Samples: in an input what to draw after each epoch, in an output what was drawn.
-        training_data: What to learn from.
-        uses_step_pricing: Whether the price follows the steps instead of the epochs. Set by the server. Set by the
-            server.
+        engine (str): Who does the work; chooses the fields that follow.
+        requires_age_classification (bool): Whether the training images are checked for minors first. Set by the
+            server. Set by the server.
+        samples (TrainingInputSamples): Samples: in an input what to draw after each epoch, in an output what was
+            drawn.
+        training_data (TrainingData): What to learn from.
+        uses_step_pricing (bool): Whether the price follows the steps instead of the epochs. Set by the server. Set
+            by the server.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

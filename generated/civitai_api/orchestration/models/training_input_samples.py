@@ -11,12 +11,14 @@ class TrainingInputSamples(ApiModel):
     """`TrainingInputSamples` of the API.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        prompts: Prompts of the samples that are drawn after each epoch.
-        source_images: The images to start from, each a URL, a data URL or bare Base64.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all.
+        cfg_scale (float | None): Classifier-free guidance: how closely the sampler follows the prompt. Distilled
+            models want 1.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        prompts (list[str]): Prompts of the samples that are drawn after each epoch.
+        source_images (list[str]): The images to start from, each a URL, a data URL or bare Base64.
+        strength (float | None): How far the result may depart from the source, or how strongly a reference or
+            network acts; 0 means not at all.
     """
 
     cfg_scale: float | Reference | None | Unset = wire("cfgScale", default=UNSET)

@@ -15,8 +15,9 @@ class TrainingOutput(ApiModel):
     """What a `training` step made.
 
     Attributes:
-        epochs: Passes over the training data: in an input how many, in an output the results of each.
-        moderation_status: How far the check of the training data has come.
+        epochs (list[TrainingOutputEpochResult]): Passes over the training data: in an input how many, in an output
+            the results of each.
+        moderation_status (TrainingModerationStatus): How far the check of the training data has come.
     """
 
     epochs: list[TrainingOutputEpochResult] = wire(shape=["TrainingOutputEpochResult"], default=UNSET)

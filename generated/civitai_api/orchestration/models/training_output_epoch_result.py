@@ -14,9 +14,9 @@ class TrainingOutputEpochResult(ApiModel):
     """What an epoch gave.
 
     Attributes:
-        epoch_number: The epoch, counted from 1.
-        model: The network as it was after the epoch.
-        samples: The sample images, in the order of the prompts.
+        epoch_number (int): The epoch, counted from 1.
+        model (Blob): The network as it was after the epoch.
+        samples (list[Blob]): The sample images, in the order of the prompts.
     """
 
     epoch_number: int = wire("epochNumber", default=UNSET)

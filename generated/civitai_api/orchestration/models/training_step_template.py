@@ -15,7 +15,8 @@ class TrainingStepTemplate(WorkflowStepTemplate):
     """Trains a network with AI-Toolkit or ComfyUI; gives model and samples of each epoch.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (TrainingInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `training`.
     """
 

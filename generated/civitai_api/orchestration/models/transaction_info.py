@@ -15,10 +15,10 @@ class TransactionInfo(ApiModel):
     """Buzz charged or refunded.
 
     Attributes:
-        account_type: The kind of Buzz.
-        amount: How much. 0 to 2147483647.
-        id: Identifies the transaction.
-        type: Which of the two.
+        account_type (BuzzClientAccount): The kind of Buzz.
+        amount (int): How much. 0 to 2147483647.
+        id (str | None): Identifies the transaction.
+        type (TransactionType): Which of the two.
     """
 
     account_type: BuzzClientAccount = wire("accountType", default=UNSET)

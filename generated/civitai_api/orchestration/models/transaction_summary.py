@@ -14,8 +14,9 @@ class TransactionSummary(ApiModel):
     """Buzz charged and refunded for a workflow.
 
     Attributes:
-        insufficient_buzz: In the answer to a `whatif` submit: whether the Buzz at hand does not cover it.
-        list_: The single transactions.
+        insufficient_buzz (bool | None): In the answer to a `whatif` submit: whether the Buzz at hand does not cover
+            it.
+        list_ (list[TransactionInfo]): The single transactions.
     """
 
     insufficient_buzz: bool | None | Unset = wire("insufficientBuzz", default=UNSET)

@@ -14,10 +14,10 @@ class TranscodeInput(ApiModel):
     """Input of a `transcode` step.
 
     Attributes:
-        container_format: Container of the new video.
-        destination_url: Where to put it, if not with the service.
-        source_url: Where the source is: a URL or, for training data, an AIR.
-        width: Width in pixels.
+        container_format (ContainerFormat): Container of the new video.
+        destination_url (str | None): Where to put it, if not with the service.
+        source_url (str): Where the source is: a URL or, for training data, an AIR.
+        width (int): Width in pixels.
     """
 
     __step__: ClassVar[str | None] = "transcode"

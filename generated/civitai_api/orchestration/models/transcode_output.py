@@ -14,11 +14,11 @@ class TranscodeOutput(ApiModel):
     """What a `transcode` step made.
 
     Attributes:
-        available: Whether the file is there yet.
-        id: Identifies it.
-        job_id: Identifies the job.
-        url: Where it is.
-        url_expires_at: Until when the URL works; ask for a new one with `RefreshBlob`.
+        available (bool): Whether the file is there yet.
+        id (str): Identifies it.
+        job_id (str): Identifies the job.
+        url (str | None): Where it is.
+        url_expires_at (datetime | None): Until when the URL works; ask for a new one with `RefreshBlob`.
     """
 
     available: bool = wire(default=UNSET)

@@ -15,7 +15,8 @@ class TranscodeStepTemplate(WorkflowStepTemplate):
     """Re-encodes a video to another container and width; gives the new one.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (TranscodeInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `transcode`.
     """
 

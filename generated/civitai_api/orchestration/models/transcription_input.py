@@ -11,10 +11,10 @@ class TranscriptionInput(ApiModel):
     """Input of a `transcription` step: the recording and what is known about it.
 
     Attributes:
-        context: What the recording is about: names and terms to expect.
-        language: Language, as a name or ISO code that the engine knows; left out, it is recognised.
-        media_url: URL of the medium to look at.
-        return_time_stamps: Asks for time stamps. The server's default is `True`.
+        context (str | None): What the recording is about: names and terms to expect.
+        language (str | None): Language, as a name or ISO code that the engine knows; left out, it is recognised.
+        media_url (str): URL of the medium to look at.
+        return_time_stamps (bool): Asks for time stamps. The server's default is `True`.
     """
 
     __step__: ClassVar[str | None] = "transcription"

@@ -14,10 +14,10 @@ class TranscriptionOutput(ApiModel):
     """What a `transcription` step made.
 
     Attributes:
-        elapsed_seconds: Seconds the work took.
-        language: Language, as a name or ISO code that the engine knows; left out, it is recognised.
-        text: The text to work on or, in an output, the text that was found.
-        time_stamps: What is said when.
+        elapsed_seconds (float): Seconds the work took.
+        language (str): Language, as a name or ISO code that the engine knows; left out, it is recognised.
+        text (str): The text to work on or, in an output, the text that was found.
+        time_stamps (list[TranscriptionTimeStamp]): What is said when.
     """
 
     elapsed_seconds: float = wire("elapsedSeconds", default=UNSET)

@@ -15,7 +15,8 @@ class TranscriptionStepTemplate(WorkflowStepTemplate):
     """Writes down what is said; gives the text with time stamps.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (TranscriptionInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `transcription`.
     """
 

@@ -9,9 +9,9 @@ class TranscriptionTimeStamp(ApiModel):
     """`TranscriptionTimeStamp` of the API.
 
     Attributes:
-        end_time: Where it ends, in seconds.
-        start_time: Where it starts, in seconds.
-        text: The text to work on or, in an output, the text that was found.
+        end_time (float): Where it ends, in seconds.
+        start_time (float): Where it starts, in seconds.
+        text (str): The text to work on or, in an output, the text that was found.
     """
 
     end_time: float = wire("endTime", default=UNSET)

@@ -12,17 +12,19 @@ class TripoFalPolyGenInput(FalPolyGenInput):
     """The `FalPolyGenInput` of model `tripo`.
 
     Attributes:
-        auto_size: Scales the mesh to its real size. The server's default is `False`.
-        face_limit: The most faces the mesh may have. 1000 to 500000.
-        image_url: URL of the source image. At least 1 characters.
-        orientation: Which way the mesh faces. The server's default is `default`.
-        pbr: Makes maps for physically based rendering as well. The server's default is `False`.
-        quad: Makes faces of four corners. The server's default is `False`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        texture: Quality of the texture. The server's default is `standard`.
-        texture_alignment: What the texture keeps to. The server's default is `original_image`.
-        texture_seed: Seed of the texture.
+        auto_size (bool): Scales the mesh to its real size. The server's default is `False`.
+        face_limit (int | None): The most faces the mesh may have. 1000 to 500000.
+        image_url (str): URL of the source image. At least 1 characters.
+        orientation (Literal['align_image', 'default'] | str): Which way the mesh faces. The server's default is
+            `default`.
+        pbr (bool): Makes maps for physically based rendering as well. The server's default is `False`.
+        quad (bool): Makes faces of four corners. The server's default is `False`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        texture (Literal['HD', 'no', 'standard'] | str): Quality of the texture. The server's default is `standard`.
+        texture_alignment (Literal['geometry', 'original_image'] | str): What the texture keeps to. The server's
+            default is `original_image`.
+        texture_seed (int | None): Seed of the texture.
         model: Always `tripo`.
     """
 

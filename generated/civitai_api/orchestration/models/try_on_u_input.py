@@ -9,24 +9,24 @@ class TryOnUInput(ApiModel):
     """Input of the `tryOnU` recipe: a person and a garment.
 
     Attributes:
-        crop_subject: Crops the image to the person.
-        garment_description: The garment in words.
-        garment_url: URL of the garment.
-        mask_subject: Makes the mask from the image.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to 150;
-            the server's default is `30`.
-        subject_mask_blob_key: The mask as a blob.
-        subject_mask_url: URL of a mask of what is replaced.
-        subject_url: URL of the person.
+        crop_subject (bool): Crops the image to the person.
+        garment_description (str | None): The garment in words.
+        garment_url (str): URL of the garment.
+        mask_subject (bool): Makes the mask from the image.
+        seed (int): Fixes the randomness: the same seed with the same input gives the same result as far as the
+            engine allows. Left out, the engine picks one.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 1 to
+            150; the server's default is `30`.
+        subject_mask_blob_key (str | None): The mask as a blob.
+        subject_mask_url (str | None): URL of a mask of what is replaced.
+        subject_url (str): URL of the person.
     """
 
-    crop_subject: bool = wire("cropSubject")
+    crop_subject: bool | Unset = wire("cropSubject", default=UNSET)
     garment_description: str | None | Unset = wire("garmentDescription", default=UNSET)
     garment_url: str = wire("garmentUrl")
-    mask_subject: bool = wire("maskSubject")
-    seed: int
+    mask_subject: bool | Unset = wire("maskSubject", default=UNSET)
+    seed: int | Unset = wire(default=UNSET)
     steps: int | Unset = wire(default=UNSET, ge=1, le=150)
     subject_mask_blob_key: str | None | Unset = wire("subjectMaskBlobKey", default=UNSET)
     subject_mask_url: str | None | Unset = wire("subjectMaskUrl", default=UNSET)

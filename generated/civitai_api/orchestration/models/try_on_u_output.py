@@ -14,7 +14,7 @@ class TryOnUOutput(ApiModel):
     """What a `tryOnU` recipe made.
 
     Attributes:
-        blob: The result.
+        blob (Blob): The result.
     """
 
     blob: Blob = wire(shape="Blob", default=UNSET)

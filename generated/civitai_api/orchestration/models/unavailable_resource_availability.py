@@ -10,7 +10,7 @@ class UnavailableResourceAvailability(ResourceAvailability):
     """The resource is not loaded.
 
     Attributes:
-        queue_position: How many fetches are before it; null when it is not asked for.
+        queue_position (int | None): How many fetches are before it; null when it is not asked for.
         status: Always `unavailable`.
     """
 

@@ -14,11 +14,11 @@ class UpdateWorkflowRequest(ApiModel):
     """Changes to a workflow; what is left out stays.
 
     Attributes:
-        allow_mature_content: `true` releases withheld mature output: the charge is refunded and made again in
-            yellow Buzz.
-        metadata: The new metadata.
-        status: `canceled` stops the workflow and keeps the record.
-        tags: The new tags.
+        allow_mature_content (bool | None): `true` releases withheld mature output: the charge is refunded and made
+            again in yellow Buzz.
+        metadata (dict[str, Any] | None): The new metadata.
+        status (UpdateWorkflowStatus): `canceled` stops the workflow and keeps the record.
+        tags (list[str] | None): The new tags.
     """
 
     allow_mature_content: bool | None | Unset = wire("allowMatureContent", default=UNSET)

@@ -11,7 +11,7 @@ class UpdateWorkflowStepRequest(ApiModel):
     """Changes to a step.
 
     Attributes:
-        metadata: The new metadata.
+        metadata (dict[str, Any]): The new metadata.
     """
 
     metadata: dict[str, Any]

@@ -16,8 +16,8 @@ class UserMessage(ChatCompletionMessage):
     """The `ChatCompletionMessage` of role `user`.
 
     Attributes:
-        content: What the user says, in parts.
-        name: The name.
+        content (list[ChatCompletionContentPart]): What the user says, in parts.
+        name (str | None): The name.
         role: Always `user`.
     """
 

@@ -12,16 +12,20 @@ class VTracerImageToSvgInput(ComfyImageToSvgInput):
     """The `ComfyImageToSvgInput` of ecosystem `vtracer`.
 
     Attributes:
-        color_precision: Bits per colour channel that count. 0 to 10; the server's default is `6`.
-        corner_threshold: Angle in degrees from which on it is a corner. 0 to 180; the server's default is `65`.
-        filter_speckle: Drops patches smaller than this many pixels. 0 to 100; the server's default is `8`.
-        hierarchical: Whether shapes lie on each other or are cut out. The server's default is `stacked`.
-        layer_difference: Difference of colour between layers. 0 to 256; the server's default is `24`.
-        length_threshold: Length to which segments are divided. 3.5 to 10; the server's default is `5`.
-        max_iterations: The most passes of smoothing. 1 to 70; the server's default is `10`.
-        mode: What the outlines are made of. The server's default is `spline`.
-        path_precision: Decimal places of coordinates. 0 to 10; the server's default is `2`.
-        splice_threshold: Angle in degrees from which on a curve is split. 0 to 180; the server's default is `50`.
+        color_precision (int): Bits per colour channel that count. 0 to 10; the server's default is `6`.
+        corner_threshold (int): Angle in degrees from which on it is a corner. 0 to 180; the server's default is
+            `65`.
+        filter_speckle (int): Drops patches smaller than this many pixels. 0 to 100; the server's default is `8`.
+        hierarchical (Literal['cutout', 'stacked'] | str): Whether shapes lie on each other or are cut out. The
+            server's default is `stacked`.
+        layer_difference (int): Difference of colour between layers. 0 to 256; the server's default is `24`.
+        length_threshold (float): Length to which segments are divided. 3.5 to 10; the server's default is `5`.
+        max_iterations (int): The most passes of smoothing. 1 to 70; the server's default is `10`.
+        mode (Literal['none', 'polygon', 'spline'] | str): What the outlines are made of. The server's default is
+            `spline`.
+        path_precision (int): Decimal places of coordinates. 0 to 10; the server's default is `2`.
+        splice_threshold (int): Angle in degrees from which on a curve is split. 0 to 180; the server's default is
+            `50`.
         ecosystem: Always `vtracer`.
     """
 

@@ -9,13 +9,13 @@ class ValidationProblemDetails(ApiModel):
     """An error in the fields of a request: a `ProblemDetails` that always has `errors`.
 
     Attributes:
-        detail: What went wrong this time.
-        errors: What is wrong, as messages by the path of the field.
-        instance: URI of this occurrence.
-        status: The HTTP status.
-        title: The kind of problem in words.
-        type: URI of the kind of problem.
-        trace_id: Identifies the request in the service's logs; quote it in reports.
+        detail (str | None): What went wrong this time.
+        errors (dict[str, list[str]]): What is wrong, as messages by the path of the field.
+        instance (str | None): URI of this occurrence.
+        status (int | None): The HTTP status.
+        title (str | None): The kind of problem in words.
+        type (str | None): URI of the kind of problem.
+        trace_id (str | None): Identifies the request in the service's logs; quote it in reports.
     """
 
     detail: str | None | Unset = wire(default=UNSET)

@@ -18,17 +18,21 @@ class Veo3VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `veo3`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds. The server's default is `8`.
-        enable_prompt_enhancer: Lets a language model work out the prompt first. The server's default is `True`.
-        fast_mode: The server's default is `False`.
-        generate_audio: Makes sound to go with the video.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        version: Version of the model; can choose the fields that follow.
+        aspect_ratio (Veo3AspectRatio): Width to height, as `16:9`.
+        duration (Literal[4, 6, 8] | int): Length in seconds. The server's default is `8`.
+        enable_prompt_enhancer (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        fast_mode (bool): The server's default is `False`.
+        generate_audio (bool): Makes sound to go with the video.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        mode (Veo3GenerationMode): Which of its ways the model works in; in moderation chooses the fields that
+            follow.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        version (Veo3Version): Version of the model; can choose the fields that follow.
         engine: Always `veo3`.
     """
 
@@ -36,7 +40,7 @@ class Veo3VideoGenInput(VideoGenInput):
     duration: Literal[4, 6, 8] | int | Reference | Unset = wire(default=UNSET)
     enable_prompt_enhancer: bool | Reference | Unset = wire("enablePromptEnhancer", default=UNSET)
     fast_mode: bool | Reference | Unset = wire("fastMode", default=UNSET)
-    generate_audio: bool | Reference = wire("generateAudio")
+    generate_audio: bool | Reference | Unset = wire("generateAudio", default=UNSET)
     images: Sequence[str | Reference] | Reference | Unset = wire(default=UNSET)
     mode: Veo3GenerationMode | Reference | Unset = wire(default=UNSET)
     negative_prompt: str | Reference | None | Unset = wire("negativePrompt", default=UNSET)

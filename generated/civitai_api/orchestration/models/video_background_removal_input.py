@@ -15,11 +15,12 @@ class VideoBackgroundRemovalInput(ApiModel):
     """Input of a `videoBackgroundRemoval` step.
 
     Attributes:
-        background_points: Points on the background.
-        foreground_points: Points on the subject.
-        mask_expansion: Pixels to grow the mask by; negative shrinks it. -32 to 32; the server's default is `0`.
-        mask_feather: Pixels over which the edge fades. 0 to 32; the server's default is `2`.
-        video: A video: in an input its URL, in an output the result.
+        background_points (list[VideoBackgroundRemovalPoint] | None): Points on the background.
+        foreground_points (list[VideoBackgroundRemovalPoint] | None): Points on the subject.
+        mask_expansion (int): Pixels to grow the mask by; negative shrinks it. -32 to 32; the server's default is
+            `0`.
+        mask_feather (float): Pixels over which the edge fades. 0 to 32; the server's default is `2`.
+        video (str): A video: in an input its URL, in an output the result.
     """
 
     __step__: ClassVar[str | None] = "videoBackgroundRemoval"

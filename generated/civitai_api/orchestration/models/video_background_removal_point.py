@@ -9,8 +9,8 @@ class VideoBackgroundRemovalPoint(ApiModel):
     """`VideoBackgroundRemovalPoint` of the API.
 
     Attributes:
-        x: From left to right, 0 to 1. 0 to 1.
-        y: From top to bottom, 0 to 1. 0 to 1.
+        x (float): From left to right, 0 to 1. 0 to 1.
+        y (float): From top to bottom, 0 to 1. 0 to 1.
     """
 
     x: float | Reference = wire(ge=0, le=1)

@@ -15,7 +15,8 @@ class VideoBackgroundRemovalStepTemplate(WorkflowStepTemplate):
     """Cuts the subject out of a video, guided by points if wanted; gives one video blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoBackgroundRemovalInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
         type: Always `videoBackgroundRemoval`.
     """
 

@@ -10,8 +10,8 @@ class VideoBlob(Blob):
     """A video file.
 
     Attributes:
-        height: Height in pixels; null when unknown.
-        width: Width in pixels; null when unknown.
+        height (int | None): Height in pixels; null when unknown.
+        width (int | None): Width in pixels; null when unknown.
         type: Always `video`.
     """
 

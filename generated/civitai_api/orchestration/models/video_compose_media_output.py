@@ -15,7 +15,7 @@ class VideoComposeMediaOutput(ComposeMediaOutput):
     """The `ComposeMediaOutput` of type `video`.
 
     Attributes:
-        video_blob: The video.
+        video_blob (VideoBlob): The video.
         type: Always `video`.
     """
 

@@ -15,9 +15,9 @@ class VideoEnhancementInput(ApiModel):
     """Input of a `videoEnhancement` step: how to enlarge and how to interpolate.
 
     Attributes:
-        interpolation: How to add frames.
-        source_url: Where the source is: a URL or, for training data, an AIR.
-        upscaler: How to enlarge.
+        interpolation (VideoEnhancementInputInterpolationOptions): How to add frames.
+        source_url (str): Where the source is: a URL or, for training data, an AIR.
+        upscaler (VideoEnhancementInputUpscalerOptions): How to enlarge.
     """
 
     __step__: ClassVar[str | None] = "videoEnhancement"

@@ -9,7 +9,7 @@ class VideoEnhancementInputInterpolationOptions(ApiModel):
     """`VideoEnhancementInputInterpolationOptions` of the API.
 
     Attributes:
-        multiplier: By how much to multiply the frame rate.
+        multiplier (int): By how much to multiply the frame rate.
     """
 
     multiplier: int | Reference

@@ -9,9 +9,9 @@ class VideoEnhancementInputUpscalerOptions(ApiModel):
     """`VideoEnhancementInputUpscalerOptions` of the API.
 
     Attributes:
-        height: Height in pixels.
-        model: The model: an AIR or a name from the engine's list.
-        width: Width in pixels.
+        height (int): Height in pixels.
+        model (str | None): The model: an AIR or a name from the engine's list.
+        width (int): Width in pixels.
     """
 
     height: int | Reference

@@ -15,7 +15,8 @@ class VideoEnhancementStepTemplate(WorkflowStepTemplate):
     """Enlarges a video and adds frames in between; gives one video blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoEnhancementInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
         type: Always `videoEnhancement`.
     """
 

@@ -11,11 +11,12 @@ class VideoFrameExtractionInput(ApiModel):
     """Input of a `videoFrameExtraction` step.
 
     Attributes:
-        frame_rate: Frames to take per second. The server's default is `1`.
-        max_frames: The most frames that are taken.
-        start_time: Where it starts, in seconds. The server's default is `0`.
-        unique_threshold: How much alike two frames may be before one is left out. The server's default is `0.9`.
-        video_url: URL of the source video.
+        frame_rate (float): Frames to take per second. The server's default is `1`.
+        max_frames (int | None): The most frames that are taken.
+        start_time (float): Where it starts, in seconds. The server's default is `0`.
+        unique_threshold (float): How much alike two frames may be before one is left out. The server's default is
+            `0.9`.
+        video_url (str): URL of the source video.
     """
 
     __step__: ClassVar[str | None] = "videoFrameExtraction"

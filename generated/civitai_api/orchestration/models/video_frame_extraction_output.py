@@ -14,8 +14,8 @@ class VideoFrameExtractionOutput(ApiModel):
     """What a `videoFrameExtraction` step made.
 
     Attributes:
-        frames: The frames.
-        total_frames_extracted: How many were taken.
+        frames (list[ImageBlob]): The frames.
+        total_frames_extracted (int): How many were taken.
     """
 
     frames: list[ImageBlob] = wire(shape=["ImageBlob"], default=UNSET)

@@ -16,8 +16,9 @@ class VideoFrameExtractionStep(WorkflowStep):
     """A `videoFrameExtraction` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (VideoFrameExtractionInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
+        output (VideoFrameExtractionOutput): What the step made; absent until it succeeded.
         type: Always `videoFrameExtraction`.
     """
 

@@ -15,7 +15,8 @@ class VideoFrameExtractionStepTemplate(WorkflowStepTemplate):
     """Takes frames out of a video and leaves out those too much alike; gives image blobs.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoFrameExtractionInput): What the step is told to do. Any value in it may be replaced by a
+            reference to another step.
         type: Always `videoFrameExtraction`.
     """
 

@@ -12,8 +12,8 @@ class VideoGenInput(ApiModel):
     version, provider and operation.
 
     Attributes:
-        engine: Who does the work; chooses the fields that follow.
-        prompt: What to make, in words.
+        engine (str): Who does the work; chooses the fields that follow.
+        prompt (str): What to make, in words.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -9,9 +9,9 @@ class VideoGenInputLora(ApiModel):
     """`VideoGenInputLora` of the API.
 
     Attributes:
-        air: AIR URN of the resource.
-        strength: How far the result may depart from the source, or how strongly a reference or network acts; 0
-            means not at all.
+        air (str): AIR URN of the resource.
+        strength (float): How far the result may depart from the source, or how strongly a reference or network
+            acts; 0 means not at all.
     """
 
     air: str | ToWire | Reference

@@ -15,9 +15,9 @@ class VideoGenOutput(ApiModel):
     """What a `videoGen` step made.
 
     Attributes:
-        additional_videos: Further videos, if the engine made more than one.
-        draft_cache: What a draft leaves behind, to be given to the enhancing call.
-        video: A video: in an input its URL, in an output the result.
+        additional_videos (list[VideoBlob] | None): Further videos, if the engine made more than one.
+        draft_cache (Blob): What a draft leaves behind, to be given to the enhancing call.
+        video (VideoBlob): A video: in an input its URL, in an output the result.
     """
 
     additional_videos: list[VideoBlob] | None | Unset = wire("additionalVideos", ["VideoBlob"], default=UNSET)

@@ -16,8 +16,9 @@ class VideoGenStep(WorkflowStep):
     """A `videoGen` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (VideoGenInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (VideoGenOutput): What the step made; absent until it succeeded.
         type: Always `videoGen`.
     """
 

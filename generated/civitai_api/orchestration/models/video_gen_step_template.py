@@ -15,7 +15,8 @@ class VideoGenStepTemplate(WorkflowStepTemplate):
     """Makes or edits a video with the chosen engine; gives one video blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoGenInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `videoGen`.
     """
 

@@ -11,9 +11,9 @@ class VideoInterpolationInput(ApiModel):
     """Input of a `videoInterpolation` step.
 
     Attributes:
-        interpolation_factor: By how much to multiply the frame rate. 2 to 3; the server's default is `2`.
-        model: The model: an AIR or a name from the engine's list. The server's default is `VFIMamba`.
-        video: A video: in an input its URL, in an output the result.
+        interpolation_factor (int): By how much to multiply the frame rate. 2 to 3; the server's default is `2`.
+        model (str): The model: an AIR or a name from the engine's list. The server's default is `VFIMamba`.
+        video (str): A video: in an input its URL, in an output the result.
     """
 
     __step__: ClassVar[str | None] = "videoInterpolation"

@@ -14,7 +14,7 @@ class VideoInterpolationOutput(ApiModel):
     """What a `videoInterpolation` step made.
 
     Attributes:
-        video: A video: in an input its URL, in an output the result.
+        video (VideoBlob): A video: in an input its URL, in an output the result.
     """
 
     video: VideoBlob | Unset = wire(shape="VideoBlob", default=UNSET)

@@ -16,8 +16,9 @@ class VideoInterpolationStep(WorkflowStep):
     """A `videoInterpolation` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (VideoInterpolationInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
+        output (VideoInterpolationOutput): What the step made; absent until it succeeded.
         type: Always `videoInterpolation`.
     """
 

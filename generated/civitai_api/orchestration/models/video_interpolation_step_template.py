@@ -15,7 +15,8 @@ class VideoInterpolationStepTemplate(WorkflowStepTemplate):
     """Multiplies the frame rate of a video; gives one video blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoInterpolationInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
         type: Always `videoInterpolation`.
     """
 

@@ -11,7 +11,7 @@ class VideoMetadataInput(ApiModel):
     """Input of a `videoMetadata` step.
 
     Attributes:
-        video: A video: in an input its URL, in an output the result.
+        video (str): A video: in an input its URL, in an output the result.
     """
 
     __step__: ClassVar[str | None] = "videoMetadata"

@@ -9,10 +9,10 @@ class VideoMetadataOutput(ApiModel):
     """What a `videoMetadata` step made.
 
     Attributes:
-        duration: Length, as `[d.]hh:mm:ss[.fffffff]`.
-        fps: Frames per second.
-        height: Height in pixels.
-        width: Width in pixels.
+        duration (str): Length, as `[d.]hh:mm:ss[.fffffff]`.
+        fps (float): Frames per second.
+        height (int): Height in pixels.
+        width (int): Width in pixels.
     """
 
     duration: str = wire(default=UNSET)

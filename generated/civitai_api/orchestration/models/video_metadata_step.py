@@ -16,8 +16,9 @@ class VideoMetadataStep(WorkflowStep):
     """A `videoMetadata` step as the server reports it.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
-        output: What the step made; absent until it succeeded.
+        input (VideoMetadataInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
+        output (VideoMetadataOutput): What the step made; absent until it succeeded.
         type: Always `videoMetadata`.
     """
 

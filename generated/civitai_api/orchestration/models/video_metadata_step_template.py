@@ -15,7 +15,8 @@ class VideoMetadataStepTemplate(WorkflowStepTemplate):
     """Measures a video; gives its size, length and frame rate.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoMetadataInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `videoMetadata`.
     """
 

@@ -11,8 +11,8 @@ class VideoUpscalerInput(ApiModel):
     """Input of a `videoUpscaler` step.
 
     Attributes:
-        scale_factor: By how much to enlarge each edge. 2 to 4; the server's default is `2`.
-        video: A video: in an input its URL, in an output the result.
+        scale_factor (int): By how much to enlarge each edge. 2 to 4; the server's default is `2`.
+        video (str): A video: in an input its URL, in an output the result.
     """
 
     __step__: ClassVar[str | None] = "videoUpscaler"

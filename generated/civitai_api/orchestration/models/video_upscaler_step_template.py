@@ -15,7 +15,8 @@ class VideoUpscalerStepTemplate(WorkflowStepTemplate):
     """Enlarges a video by a factor; gives one video blob.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (VideoUpscalerInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `videoUpscaler`.
     """
 

@@ -13,15 +13,16 @@ class ViduQ3VideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `vidu-q3`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds. 1 to 16; the server's default is `5`.
-        enable_audio: Makes sound to go with the video. The server's default is `True`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        turbo: Uses the distilled, faster variant of the model. The server's default is `False`.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str | None): Width to height, as `16:9`.
+        duration (int): Length in seconds. 1 to 16; the server's default is `5`.
+        enable_audio (bool): Makes sound to go with the video. The server's default is `True`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        resolution (Literal['1080p', '360p', '540p', '720p'] | str): Resolution of the result: a class such as
+            `720p` or `2K` or, as a number, pixels of an edge. The server's default is `720p`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        turbo (bool): Uses the distilled, faster variant of the model. The server's default is `False`.
         engine: Always `vidu-q3`.
     """
 

@@ -17,18 +17,20 @@ class ViduVideoGenInput(VideoGenInput):
     """The `VideoGenInput` of engine `vidu`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        duration: Length in seconds. The server's default is `4`.
-        enable_background_music: Adds music. The server's default is `False`.
-        enable_prompt_enhancer: Lets a language model work out the prompt first. The server's default is `True`.
-        end_source_image: The last frame.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        model: The model: an AIR or a name from the engine's list.
-        movement_amplitude: How much moves.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
-        style: Style of the result, from the engine's list.
+        aspect_ratio (Literal['16:9', '1:1', '9:16'] | str | None): Width to height, as `16:9`.
+        duration (Literal[4, 8] | int): Length in seconds. The server's default is `4`.
+        enable_background_music (bool): Adds music. The server's default is `False`.
+        enable_prompt_enhancer (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        end_source_image (str | None): The last frame.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        model (ViduVideoGenModel): The model: an AIR or a name from the engine's list.
+        movement_amplitude (Literal['auto', 'large', 'medium', 'small'] | str | None): How much moves.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
+        style (ViduVideoGenStyle): Style of the result, from the engine's list.
         engine: Always `vidu`.
     """
 

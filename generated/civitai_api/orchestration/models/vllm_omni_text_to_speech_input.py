@@ -12,7 +12,7 @@ class VllmOmniTextToSpeechInput(TextToSpeechInput):
     """The `TextToSpeechInput` of engine `vllm-omni`.
 
     Attributes:
-        ecosystem: The family of models; chooses the fields that follow.
+        ecosystem (str): The family of models; chooses the fields that follow.
         engine: Always `vllm-omni`.
     """
 

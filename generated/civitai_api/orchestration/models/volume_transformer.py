@@ -10,7 +10,7 @@ class VolumeTransformer(MediaTransformer):
     """The `MediaTransformer` of type `volume`.
 
     Attributes:
-        db: Change of the loudness in decibels.
+        db (float): Change of the loudness in decibels.
         type: Always `volume`.
     """
 

@@ -12,10 +12,11 @@ class Wan21CivitaiVideoGenInput(Wan21VideoGenInput):
     """The `Wan21VideoGenInput` of provider `civitai`.
 
     Attributes:
-        height: Height in pixels. The server's default is `480`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        model: The model: an AIR or a name from the engine's list.
-        width: Width in pixels. The server's default is `480`.
+        height (int): Height in pixels. The server's default is `480`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        model (str | None): The model: an AIR or a name from the engine's list.
+        width (int): Width in pixels. The server's default is `480`.
         provider: Always `civitai`.
     """
 

@@ -12,8 +12,10 @@ class Wan21FalVideoGenInput(Wan21VideoGenInput):
     """The `Wan21VideoGenInput` of provider `fal`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `False`.
+        aspect_ratio (Literal['16:9', '1:1', '9:16'] | str): Width to height, as `16:9`. The server's default is
+            `16:9`.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `False`.
         provider: Always `fal`.
     """
 

@@ -12,7 +12,8 @@ class Wan21VideoGenInput(WanVideoGenInput):
     """The `WanVideoGenInput` of version `v2.1`.
 
     Attributes:
-        provider: Who hosts the model; chooses the fields that follow. The server's default is `civitai`.
+        provider (str | None): Who hosts the model; chooses the fields that follow. The server's default is
+            `civitai`.
         version: Always `v2.1`.
     """
 

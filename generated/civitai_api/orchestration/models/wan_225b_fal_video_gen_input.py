@@ -12,20 +12,24 @@ class Wan225BFalVideoGenInput(Wan225BVideoGenInput):
     """The `Wan225BVideoGenInput` of provider `fal`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `False`.
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
+        aspect_ratio (Literal['16:9', '1:1', '9:16', 'auto'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
             `False`.
-        interpolator_model: Which method makes up the frames in between. The server's default is `film`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        num_inference_steps: Number of sampling steps. More take longer and cost more. 2 to 50; the server's default
-            is `20`.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
-        use_distill: The server's default is `False`.
-        use_fast_wan: The server's default is `False`.
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        interpolator_model (Literal['film', 'none', 'rife'] | str): Which method makes up the frames in between. The
+            server's default is `film`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        num_inference_steps (int): Number of sampling steps. More take longer and cost more. 2 to 50; the server's
+            default is `20`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['480p', '580p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K`
+            or, as a number, pixels of an edge. The server's default is `720p`.
+        use_distill (bool): The server's default is `False`.
+        use_fast_wan (bool): The server's default is `False`.
         provider: Always `fal`.
     """
 

@@ -12,11 +12,11 @@ class Wan225BImageGenInput(WanImageGenInput):
     """The `WanImageGenInput` of version `v2.2-5b`.
 
     Attributes:
-        provider: Who hosts the model; chooses the fields that follow. The server's default is `fal`.
-        shift: Shift of the noise schedule: higher values spend more steps on composition than on detail. 1 to 10;
-            the server's default is `2`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 2 to 50;
-            the server's default is `40`.
+        provider (str | None): Who hosts the model; chooses the fields that follow. The server's default is `fal`.
+        shift (float): Shift of the noise schedule: higher values spend more steps on composition than on detail. 1
+            to 10; the server's default is `2`.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 2 to
+            50; the server's default is `40`.
         version: Always `v2.2-5b`.
     """
 

@@ -12,7 +12,7 @@ class Wan225BVideoGenInput(WanVideoGenInput):
     """The `WanVideoGenInput` of version `v2.2-5b`.
 
     Attributes:
-        provider: Who hosts the model; chooses the fields that follow. The server's default is `fal`.
+        provider (str | None): Who hosts the model; chooses the fields that follow. The server's default is `fal`.
         version: Always `v2.2-5b`.
     """
 

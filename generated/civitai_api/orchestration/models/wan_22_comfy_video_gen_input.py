@@ -13,15 +13,21 @@ class Wan22ComfyVideoGenInput(Wan22VideoGenInput):
     """The `Wan22VideoGenInput` of provider `comfy`.
 
     Attributes:
-        height: Height in pixels. 64 to 2048; the server's default is `720`.
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
-        model: The model: an AIR or a name from the engine's list.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        sampler: Sampling method, by its ComfyUI name. The server's default is `euler`.
-        scheduler: How the noise is spread over the sampling steps. The server's default is `simple`.
-        shift: Shift of the noise schedule: higher values spend more steps on composition than on detail. 1 to 20;
-            the server's default is `8`.
-        width: Width in pixels. 64 to 2048; the server's default is `1280`.
+        height (int): Height in pixels. 64 to 2048; the server's default is `720`.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
+        model (str | None): The model: an AIR or a name from the engine's list.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        sampler (Literal['ddpm', 'dpm_2', 'dpm_2_ancestral', 'dpm_adaptive', 'dpm_fast', 'dpmpp_2m', 'dpmpp_2m_sde',
+            'dpmpp_2s_ancestral', 'dpmpp_3m_sde', 'dpmpp_sde', 'euler', 'euler_ancestral', 'heun', 'heunpp2', 'lcm',
+            'lms', 'uni_pc', 'uni_pc_bh2'] | str): Sampling method, by its ComfyUI name. The server's default is
+            `euler`.
+        scheduler (Literal['beta', 'ddim_uniform', 'exponential', 'karras', 'normal', 'sgm_uniform', 'simple'] |
+            str): How the noise is spread over the sampling steps. The server's default is `simple`.
+        shift (float): Shift of the noise schedule: higher values spend more steps on composition than on detail. 1
+            to 20; the server's default is `8`.
+        width (int): Width in pixels. 64 to 2048; the server's default is `1280`.
         provider: Always `comfy`.
     """
 

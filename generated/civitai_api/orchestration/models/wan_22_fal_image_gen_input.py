@@ -12,7 +12,8 @@ class Wan22FalImageGenInput(Wan22ImageGenInput):
     """The `Wan22ImageGenInput` of provider `fal`.
 
     Attributes:
-        acceleration: How much quality to trade for speed. The server's default is `none`.
+        acceleration (Literal['fast', 'faster', 'none'] | str): How much quality to trade for speed. The server's
+            default is `none`.
         provider: Always `fal`.
     """
 

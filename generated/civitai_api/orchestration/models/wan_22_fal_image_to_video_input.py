@@ -12,7 +12,8 @@ class Wan22FalImageToVideoInput(Wan22FalVideoGenInput):
     """The `Wan22FalVideoGenInput` of operation `image-to-video`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
         operation: Always `image-to-video`.
     """
 

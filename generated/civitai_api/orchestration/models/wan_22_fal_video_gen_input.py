@@ -12,19 +12,23 @@ class Wan22FalVideoGenInput(Wan22VideoGenInput):
     """The `Wan22VideoGenInput` of provider `fal`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `False`.
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '4:5', '5:4', '9:16'] | str): Width to height, as `16:9`.
+            The server's default is `16:9`.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
             `False`.
-        interpolator_model: Which method makes up the frames in between. The server's default is `film`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `720p`.
-        shift: Shift of the noise schedule: higher values spend more steps on composition than on detail. 1 to 10;
-            the server's default is `5`.
-        use_turbo: The server's default is `False`.
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        interpolator_model (Literal['film', 'rife'] | str): Which method makes up the frames in between. The
+            server's default is `film`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['480p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `720p`.
+        shift (float): Shift of the noise schedule: higher values spend more steps on composition than on detail. 1
+            to 10; the server's default is `5`.
+        use_turbo (bool): The server's default is `False`.
         provider: Always `fal`.
     """
 

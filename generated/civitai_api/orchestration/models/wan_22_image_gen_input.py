@@ -12,9 +12,9 @@ class Wan22ImageGenInput(WanImageGenInput):
     """The `WanImageGenInput` of version `v2.2`.
 
     Attributes:
-        provider: Who hosts the model; chooses the fields that follow. The server's default is `fal`.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 2 to 40;
-            the server's default is `27`.
+        provider (str | None): Who hosts the model; chooses the fields that follow. The server's default is `fal`.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 2 to
+            40; the server's default is `27`.
         version: Always `v2.2`.
     """
 

@@ -12,8 +12,8 @@ class Wan25FalImageGenInput(Wan25ImageGenInput):
     """The `Wan25ImageGenInput` of provider `fal`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-image`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-image`.
         provider: Always `fal`.
     """
 

@@ -12,7 +12,8 @@ class Wan25FalImageToImageInput(Wan25FalImageGenInput):
     """The `Wan25FalImageGenInput` of operation `image-to-image`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
         operation: Always `image-to-image`.
     """
 

@@ -12,13 +12,16 @@ class Wan25FalVideoGenInput(Wan25VideoGenInput):
     """The `Wan25VideoGenInput` of provider `fal`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `True`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `1080p`.
+        aspect_ratio (Literal['16:9', '1:1', '9:16'] | str): Width to height, as `16:9`. The server's default is
+            `16:9`.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['1080p', '480p', '720p'] | str): Resolution of the result: a class such as `720p` or
+            `2K` or, as a number, pixels of an edge. The server's default is `1080p`.
         provider: Always `fal`.
     """
 

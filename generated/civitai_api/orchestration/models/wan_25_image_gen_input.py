@@ -12,7 +12,7 @@ class Wan25ImageGenInput(WanImageGenInput):
     """The `WanImageGenInput` of version `v2.5`.
 
     Attributes:
-        provider: Who hosts the model; chooses the fields that follow. The server's default is `fal`.
+        provider (str | None): Who hosts the model; chooses the fields that follow. The server's default is `fal`.
         version: Always `v2.5`.
     """
 

@@ -13,9 +13,10 @@ class Wan26FalReferenceToVideoInput(Wan26FalVideoGenInput):
     """The `Wan26FalVideoGenInput` of operation `reference-to-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        duration: Length in seconds. 5 to 10; the server's default is `5`.
-        reference_video_urls: URLs of videos that show the subject or the motion.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
+        duration (int): Length in seconds. 5 to 10; the server's default is `5`.
+        reference_video_urls (list[str]): URLs of videos that show the subject or the motion.
         operation: Always `reference-to-video`.
     """
 

@@ -12,7 +12,8 @@ class Wan26FalTextToVideoInput(Wan26FalVideoGenInput):
     """The `Wan26FalVideoGenInput` of operation `text-to-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
         operation: Always `text-to-video`.
     """
 

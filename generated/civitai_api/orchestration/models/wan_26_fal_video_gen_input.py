@@ -12,16 +12,18 @@ class Wan26FalVideoGenInput(Wan26VideoGenInput):
     """The `Wan26VideoGenInput` of provider `fal`.
 
     Attributes:
-        audio_url: URL of the sound that goes with the video.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `True`.
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
-            `False`.
-        multi_shots: Allows several shots instead of one. The server's default is `False`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `1080p`.
+        audio_url (str | None): URL of the sound that goes with the video.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        multi_shots (bool): Allows several shots instead of one. The server's default is `False`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['1080p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `1080p`.
         provider: Always `fal`.
     """
 

@@ -12,10 +12,12 @@ class Wan27FalEditVideoInput(Wan27FalVideoGenInput):
     """The `Wan27FalVideoGenInput` of operation `edit-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`.
-        audio_setting: What becomes of the sound of the source video. The server's default is `auto`.
-        reference_image: An image that shows the subject or the style: a URL, a data URL or bare Base64.
-        video_url: URL of the source video. At least 1 characters.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str | None): Width to height, as `16:9`.
+        audio_setting (Literal['auto', 'origin'] | str): What becomes of the sound of the source video. The server's
+            default is `auto`.
+        reference_image (str | None): An image that shows the subject or the style: a URL, a data URL or bare
+            Base64.
+        video_url (str): URL of the source video. At least 1 characters.
         operation: Always `edit-video`.
     """
 

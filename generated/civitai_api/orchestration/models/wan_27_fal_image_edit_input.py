@@ -12,7 +12,8 @@ class Wan27FalImageEditInput(Wan27FalImageGenInput):
     """The `Wan27FalImageGenInput` of operation `editImage`.
 
     Attributes:
-        images: Images: in an input sources, each a URL, a data URL or bare Base64; in an output what was made.
+        images (list[str]): Images: in an input sources, each a URL, a data URL or bare Base64; in an output what
+            was made.
         operation: Always `editImage`.
     """
 

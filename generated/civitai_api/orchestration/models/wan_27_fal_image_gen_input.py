@@ -12,9 +12,9 @@ class Wan27FalImageGenInput(Wan27ImageGenInput):
     """The `Wan27ImageGenInput` of provider `fal`.
 
     Attributes:
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `createImage`.
-        use_pro: Uses the better and dearer variant of the model. The server's default is `False`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `createImage`.
+        use_pro (bool): Uses the better and dearer variant of the model. The server's default is `False`.
         provider: Always `fal`.
     """
 

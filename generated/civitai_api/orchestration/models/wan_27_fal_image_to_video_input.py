@@ -10,12 +10,14 @@ class Wan27FalImageToVideoInput(Wan27FalVideoGenInput):
     """The `Wan27FalVideoGenInput` of operation `image-to-video`.
 
     Attributes:
-        audio_url: URL of the sound that goes with the video.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `True`.
-        end_image: The last frame: a URL, a data URL or bare Base64.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        start_image: The first frame: a URL, a data URL or bare Base64.
-        video_url: URL of the source video.
+        audio_url (str | None): URL of the sound that goes with the video.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        end_image (str | None): The last frame: a URL, a data URL or bare Base64.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        start_image (str | None): The first frame: a URL, a data URL or bare Base64.
+        video_url (str | None): URL of the source video.
         operation: Always `image-to-video`.
     """
 

@@ -13,11 +13,14 @@ class Wan27FalReferenceToVideoInput(Wan27FalVideoGenInput):
     """The `Wan27FalVideoGenInput` of operation `reference-to-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        multi_shots: Allows several shots instead of one. The server's default is `False`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        reference_images: Images that show the subject or the style, each a URL, a data URL or bare Base64.
-        reference_video_urls: URLs of videos that show the subject or the motion.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
+        multi_shots (bool): Allows several shots instead of one. The server's default is `False`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        reference_images (list[str]): Images that show the subject or the style, each a URL, a data URL or bare
+            Base64.
+        reference_video_urls (list[str]): URLs of videos that show the subject or the motion.
         operation: Always `reference-to-video`.
     """
 

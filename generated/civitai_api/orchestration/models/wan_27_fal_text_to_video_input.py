@@ -12,10 +12,13 @@ class Wan27FalTextToVideoInput(Wan27FalVideoGenInput):
     """The `Wan27FalVideoGenInput` of operation `text-to-video`.
 
     Attributes:
-        aspect_ratio: Width to height, as `16:9`. The server's default is `16:9`.
-        audio_url: URL of the sound that goes with the video.
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `True`.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
+        aspect_ratio (Literal['16:9', '1:1', '3:4', '4:3', '9:16'] | str): Width to height, as `16:9`. The server's
+            default is `16:9`.
+        audio_url (str | None): URL of the sound that goes with the video.
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
+            `True`.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
         operation: Always `text-to-video`.
     """
 

@@ -12,12 +12,12 @@ class Wan27FalVideoGenInput(Wan27VideoGenInput):
     """The `Wan27VideoGenInput` of provider `fal`.
 
     Attributes:
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
-            `False`.
-        operation: What the model does, such as create or edit; chooses the fields that follow. The server's default
-            is `text-to-video`.
-        resolution: Resolution of the result: a class such as `720p` or `2K` or, as a number, pixels of an edge. The
-            server's default is `1080p`.
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        operation (str | None): What the model does, such as create or edit; chooses the fields that follow. The
+            server's default is `text-to-video`.
+        resolution (Literal['1080p', '720p'] | str): Resolution of the result: a class such as `720p` or `2K` or, as
+            a number, pixels of an edge. The server's default is `1080p`.
         provider: Always `fal`.
     """
 

@@ -12,7 +12,7 @@ class Wan27VideoGenInput(WanVideoGenInput):
     """The `WanVideoGenInput` of version `v2.7`.
 
     Attributes:
-        provider: Who hosts the model; chooses the fields that follow. The server's default is `fal`.
+        provider (str | None): Who hosts the model; chooses the fields that follow. The server's default is `fal`.
         version: Always `v2.7`.
     """
 

@@ -16,19 +16,22 @@ class WanImageGenInput(ImageGenInput):
     """Image generation with Wan; `version` chooses the version.
 
     Attributes:
-        enable_prompt_expansion: Lets a language model work out the prompt first. The server's default is `False`.
-        enable_safety_checker: Lets the provider refuse or blank what it takes for unsafe. The server's default is
+        enable_prompt_expansion (bool): Lets a language model work out the prompt first. The server's default is
             `False`.
-        guidance_scale: How closely the model follows the prompt. 1 to 10; the server's default is `3.5`.
-        image_size: Size of the result, in the words or pixel sizes the engine knows. The server's default is
+        enable_safety_checker (bool): Lets the provider refuse or blank what it takes for unsafe. The server's
+            default is `False`.
+        guidance_scale (float): How closely the model follows the prompt. 1 to 10; the server's default is `3.5`.
+        image_size (str): Size of the result, in the words or pixel sizes the engine knows. The server's default is
             `square_hd`.
-        loras: LoRAs to apply, by AIR with their strength.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        prompt: What to make, in words. At least 1 characters.
-        quantity: How many results to make. Each is charged. 1 to 10; the server's default is `1`.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        version: Version of the model; can choose the fields that follow. The server's default is `v2.2`.
+        loras (list[ImageGenInputLora]): LoRAs to apply, by AIR with their strength.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        prompt (str): What to make, in words. At least 1 characters.
+        quantity (int): How many results to make. Each is charged. 1 to 10; the server's default is `1`.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        version (str | None): Version of the model; can choose the fields that follow. The server's default is
+            `v2.2`.
         engine: Always `wan`.
     """
 

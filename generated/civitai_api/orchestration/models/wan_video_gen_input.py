@@ -16,17 +16,18 @@ class WanVideoGenInput(VideoGenInput):
     """Video generation with Wan; `version` and then `provider` choose the model.
 
     Attributes:
-        cfg_scale: Classifier-free guidance: how closely the sampler follows the prompt. Distilled models want 1. 0
-            to 100; the server's default is `4`.
-        duration: Length in seconds. 1 to 30; the server's default is `5`.
-        frame_rate: Frames per second. The server's default is `24`.
-        loras: LoRAs to apply, by AIR with their strength.
-        seed: Fixes the randomness: the same seed with the same input gives the same result as far as the engine
-            allows. Left out, the engine picks one.
-        source_image: The image to start from: a URL, a data URL or bare Base64.
-        steps: Number of sampling steps, in training of optimiser steps. More take longer and cost more. 10 to 50;
-            the server's default is `20`.
-        version: Version of the model; can choose the fields that follow. The server's default is `v2.1`.
+        cfg_scale (float): Classifier-free guidance: how closely the sampler follows the prompt. Distilled models
+            want 1. 0 to 100; the server's default is `4`.
+        duration (int): Length in seconds. 1 to 30; the server's default is `5`.
+        frame_rate (int): Frames per second. The server's default is `24`.
+        loras (list[VideoGenInputLora]): LoRAs to apply, by AIR with their strength.
+        seed (int | None): Fixes the randomness: the same seed with the same input gives the same result as far as
+            the engine allows. Left out, the engine picks one.
+        source_image (str | None): The image to start from: a URL, a data URL or bare Base64.
+        steps (int): Number of sampling steps, in training of optimiser steps. More take longer and cost more. 10 to
+            50; the server's default is `20`.
+        version (str | None): Version of the model; can choose the fields that follow. The server's default is
+            `v2.1`.
         engine: Always `wan`.
     """
 

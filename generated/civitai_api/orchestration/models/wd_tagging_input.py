@@ -11,10 +11,10 @@ class WDTaggingInput(ApiModel):
     """Input of a `wdTagging` step.
 
     Attributes:
-        media_url: URL of the medium to look at.
-        model: The model: an AIR or a name from the engine's list.
-        prompt: What to make, in words.
-        threshold: Score from which on it counts.
+        media_url (str): URL of the medium to look at.
+        model (str | None): The model: an AIR or a name from the engine's list.
+        prompt (str | None): What to make, in words.
+        threshold (float | None): Score from which on it counts.
     """
 
     __step__: ClassVar[str | None] = "wdTagging"

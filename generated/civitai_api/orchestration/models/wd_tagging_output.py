@@ -9,8 +9,8 @@ class WDTaggingOutput(ApiModel):
     """What a `wdTagging` step made.
 
     Attributes:
-        rating: Probabilities by rating.
-        tags: Probabilities by tag.
+        rating (dict[str, float] | None): Probabilities by rating.
+        tags (dict[str, float]): Probabilities by tag.
     """
 
     rating: dict[str, float] | None | Unset = wire(default=UNSET)

@@ -15,7 +15,8 @@ class WDTaggingStepTemplate(WorkflowStepTemplate):
     """Tags an image with the WD tagger; gives tags and ratings with their probabilities.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (WDTaggingInput): What the step is told to do. Any value in it may be replaced by a reference to
+            another step.
         type: Always `wdTagging`.
     """
 

@@ -10,10 +10,10 @@ class WebpOutputFormat(ImageOutputFormat):
     """The `ImageOutputFormat` of format `webp`.
 
     Attributes:
-        lossless: Compresses without loss. The server's default is `False`.
-        max_frames: The most frames that are taken.
-        quality: Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. 1 to 100; the
-            server's default is `85`.
+        lossless (bool): Compresses without loss. The server's default is `False`.
+        max_frames (int | None): The most frames that are taken.
+        quality (int): Quality of the result: a class the engine knows or, for compressed formats, 1 to 100. 1 to
+            100; the server's default is `85`.
         format: Always `webp`.
     """
 

@@ -25,29 +25,30 @@ class Workflow(ApiModel):
     days.
 
     Attributes:
-        allow_mature_content: Whether mature output is allowed; null while `upgradeMode` decides.
-        arguments: Values that steps can refer to as `$arguments`.
-        callbacks: Where events are posted.
-        completed_at: When it became final; null before.
-        cost: The price and what it is made of. Of a `whatif` submit it is an estimate.
-        created_at: When it was submitted.
-        currencies: The kinds of Buzz that may be spent, in this order.
-        deleted_at: When it was deleted.
-        ephemeral: Whether it is dropped as soon as it is final.
-        experimental: Whether workers and features that are still being tried out may be used.
-        external_id: Your idempotency key.
-        force_refunded: Whether a refund was forced. Missing from older answers.
-        id: Identifies the workflow; opaque, in several forms.
-        lost_blobs_refund: Buzz given back for output that was lost.
-        metadata: Data of your own, not indexed by key; `query` of `QueryWorkflows` searches it as text.
-        nsfw_level: Maturity of the content.
-        started_at: When work began; null before.
-        status: How far the workflow has come.
-        steps: The steps, in the order of the request. Set by the server.
-        tags: Labels to find it by.
-        tips: Tips on top of the price.
-        transactions: Buzz charged and refunded for it.
-        upgrade_mode: What happens when the output turns out to be mature.
+        allow_mature_content (bool | None): Whether mature output is allowed; null while `upgradeMode` decides.
+        arguments (dict[str, Any]): Values that steps can refer to as `$arguments`.
+        callbacks (list[WorkflowCallback]): Where events are posted.
+        completed_at (datetime | None): When it became final; null before.
+        cost (WorkflowCost): The price and what it is made of. Of a `whatif` submit it is an estimate.
+        created_at (datetime): When it was submitted.
+        currencies (list[BuzzClientAccount]): The kinds of Buzz that may be spent, in this order.
+        deleted_at (datetime | None): When it was deleted.
+        ephemeral (bool | None): Whether it is dropped as soon as it is final.
+        experimental (bool | None): Whether workers and features that are still being tried out may be used.
+        external_id (str | None): Your idempotency key.
+        force_refunded (bool): Whether a refund was forced. Missing from older answers.
+        id (str | None): Identifies the workflow; opaque, in several forms.
+        lost_blobs_refund (int | None): Buzz given back for output that was lost.
+        metadata (dict[str, Any]): Data of your own, not indexed by key; `query` of `QueryWorkflows` searches it as
+            text.
+        nsfw_level (NSFWLevel): Maturity of the content.
+        started_at (datetime | None): When work began; null before.
+        status (WorkflowStatus): How far the workflow has come.
+        steps (list[WorkflowStep]): The steps, in the order of the request. Set by the server.
+        tags (list[str]): Labels to find it by.
+        tips (WorkflowTips): Tips on top of the price.
+        transactions (TransactionSummary): Buzz charged and refunded for it.
+        upgrade_mode (WorkflowUpgradeMode): What happens when the output turns out to be mature.
     """
 
     allow_mature_content: bool | None | Unset = wire("allowMatureContent", default=UNSET)

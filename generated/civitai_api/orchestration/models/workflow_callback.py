@@ -16,9 +16,9 @@ class WorkflowCallback(ApiModel):
     read the workflow again before acting on what matters.
 
     Attributes:
-        detailed: Sends `details` with each event.
-        type: The events wanted.
-        url: The HTTPS URL that is posted to.
+        detailed (bool | None): Sends `details` with each event.
+        type (list[WorkflowCallbackEvent]): The events wanted.
+        url (str): The HTTPS URL that is posted to.
     """
 
     detailed: bool | None | Unset = wire(default=UNSET)

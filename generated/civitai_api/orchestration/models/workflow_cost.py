@@ -14,12 +14,12 @@ class WorkflowCost(ApiModel):
     """The price of a workflow in Buzz and what it is made of.
 
     Attributes:
-        base: Price of the work before factors, fixed parts, fees and tips.
-        factors: What the base is multiplied by, by name.
-        fees: Fees of the models used, by name.
-        fixed: What is added, by name.
-        tips: Tips in Buzz.
-        total: What is charged in all. Set by the server.
+        base (int): Price of the work before factors, fixed parts, fees and tips.
+        factors (dict[str, float] | None): What the base is multiplied by, by name.
+        fees (dict[str, float] | None): Fees of the models used, by name.
+        fixed (dict[str, int] | None): What is added, by name.
+        tips (WorkflowCostTips): Tips in Buzz.
+        total (int): What is charged in all. Set by the server.
     """
 
     base: int = wire(default=UNSET)

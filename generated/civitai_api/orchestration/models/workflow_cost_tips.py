@@ -9,8 +9,8 @@ class WorkflowCostTips(ApiModel):
     """Tips in Buzz.
 
     Attributes:
-        civitai: Tip to Civitai.
-        creators: Tip to the creators of the models used.
+        civitai (int): Tip to Civitai.
+        creators (int): Tip to the creators of the models used.
     """
 
     civitai: int = wire(default=UNSET)

@@ -17,11 +17,11 @@ class WorkflowEvent(ApiModel):
     """Posted to a callback when a workflow changes its status.
 
     Attributes:
-        type: Always `workflow`. Set by the server.
-        details: The workflow in short, if the callback asked for details.
-        status: The status it has now.
-        timestamp: When it changed.
-        workflow_id: Identifies the workflow.
+        type (str): Always `workflow`. Set by the server.
+        details (WorkflowEventDetails): The workflow in short, if the callback asked for details.
+        status (WorkflowStatus): The status it has now.
+        timestamp (datetime): When it changed.
+        workflow_id (str): Identifies the workflow.
     """
 
     type: str = wire("$type", default=UNSET)

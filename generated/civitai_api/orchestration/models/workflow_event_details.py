@@ -16,12 +16,12 @@ class WorkflowEventDetails(ApiModel):
     """A workflow in short, as events carry it.
 
     Attributes:
-        arguments: The workflow's arguments.
-        completed_at: When it became final; null before.
-        created_at: When it was submitted.
-        metadata: The workflow's metadata.
-        started_at: When work began; null before.
-        steps: Its steps in short.
+        arguments (dict[str, Any] | None): The workflow's arguments.
+        completed_at (datetime | None): When it became final; null before.
+        created_at (datetime): When it was submitted.
+        metadata (dict[str, Any] | None): The workflow's metadata.
+        started_at (datetime | None): When work began; null before.
+        steps (list[WorkflowEventStepDetails]): Its steps in short.
     """
 
     arguments: dict[str, Any] | None | Unset = wire(default=UNSET)

@@ -16,14 +16,14 @@ class WorkflowEventStepDetails(ApiModel):
     """A step in short, as workflow events carry it.
 
     Attributes:
-        completed_at: When it became final; null before.
-        cost: Buzz the step costs.
-        input: The step's input, its shape as its type says.
-        metadata: The step's metadata.
-        name: Name of the step.
-        output: The step's output, its shape as its type says.
-        started_at: When work began; null before.
-        status: How far the step has come.
+        completed_at (datetime | None): When it became final; null before.
+        cost (float | None): Buzz the step costs.
+        input (Any): The step's input, its shape as its type says.
+        metadata (dict[str, Any] | None): The step's metadata.
+        name (str): Name of the step.
+        output (Any): The step's output, its shape as its type says.
+        started_at (datetime | None): When work began; null before.
+        status (WorkflowStatus): How far the step has come.
     """
 
     completed_at: datetime | None | Unset = wire("completedAt", DATETIME, default=UNSET)

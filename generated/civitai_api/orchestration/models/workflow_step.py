@@ -19,19 +19,20 @@ class WorkflowStep(ApiModel):
     """A step as the server reports it. `$type` tells which, and with it the shape of `input` and `output`.
 
     Attributes:
-        type: The step type.
-        completed_at: When it became final; null before.
-        estimated_progress_rate: Progress from 0 to 1, a hint: of fetching models while preparing, of the work while
-            processing. Null when unknown.
-        jobs: The jobs the step was split into; empty or absent before it is scheduled.
-        metadata: Data of your own that comes back unchanged.
-        name: Name of the step within the workflow; references use it.
-        preparation: What the step is waiting for while models are fetched.
-        priority: How urgent it is.
-        retries: How often the step was or may be tried again.
-        started_at: When work began; null before.
-        status: How far the step has come.
-        timeout: How long the step may take, as `[d.]hh:mm:ss[.fffffff]`.
+        type (str): The step type.
+        completed_at (datetime | None): When it became final; null before.
+        estimated_progress_rate (float | None): Progress from 0 to 1, a hint: of fetching models while preparing, of
+            the work while processing. Null when unknown.
+        jobs (list[WorkflowStepJob] | None): The jobs the step was split into; empty or absent before it is
+            scheduled.
+        metadata (dict[str, Any]): Data of your own that comes back unchanged.
+        name (str): Name of the step within the workflow; references use it.
+        preparation (WorkflowStepPreparation): What the step is waiting for while models are fetched.
+        priority (Priority): How urgent it is.
+        retries (int | None): How often the step was or may be tried again.
+        started_at (datetime | None): When work began; null before.
+        status (WorkflowStatus): How far the step has come.
+        timeout (str | None): How long the step may take, as `[d.]hh:mm:ss[.fffffff]`.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -16,12 +16,12 @@ class WorkflowStepEvent(ApiModel):
     """Posted to a callback when a step changes its status. It has no time stamp.
 
     Attributes:
-        type: Always `step`. Set by the server.
-        details: The step in short, if the callback asked for details.
-        name: Name of the step.
-        preparation: What the step is waiting for while models are fetched.
-        status: The status it has now.
-        workflow_id: Identifies the workflow.
+        type (str): Always `step`. Set by the server.
+        details (WorkflowStepEventDetails): The step in short, if the callback asked for details.
+        name (str): Name of the step.
+        preparation (WorkflowStepPreparation): What the step is waiting for while models are fetched.
+        status (WorkflowStatus): The status it has now.
+        workflow_id (str): Identifies the workflow.
     """
 
     type: str = wire("$type", default=UNSET)

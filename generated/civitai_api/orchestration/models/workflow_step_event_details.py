@@ -16,15 +16,15 @@ class WorkflowStepEventDetails(ApiModel):
     """A step in short, as step events carry it.
 
     Attributes:
-        completed_at: When it became final; null before.
-        estimated_progress_rate: Progress from 0 to 1, a hint: of fetching models while preparing, of the work while
-            processing. Null when unknown.
-        input: The step's input, its shape as its type says.
-        metadata: The step's metadata.
-        output: The step's output, its shape as its type says.
-        preparation: What the step is waiting for while models are fetched.
-        retries: How often it was tried again.
-        started_at: When work began; null before.
+        completed_at (datetime | None): When it became final; null before.
+        estimated_progress_rate (float | None): Progress from 0 to 1, a hint: of fetching models while preparing, of
+            the work while processing. Null when unknown.
+        input (Any): The step's input, its shape as its type says.
+        metadata (dict[str, Any] | None): The step's metadata.
+        output (Any): The step's output, its shape as its type says.
+        preparation (WorkflowStepPreparation): What the step is waiting for while models are fetched.
+        retries (int): How often it was tried again.
+        started_at (datetime | None): When work began; null before.
     """
 
     completed_at: datetime | None | Unset = wire("completedAt", DATETIME, default=UNSET)

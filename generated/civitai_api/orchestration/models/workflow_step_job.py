@@ -17,17 +17,17 @@ class WorkflowStepJob(ApiModel):
     """The part of a step that one worker does. Once final, little more than its times and cost is kept.
 
     Attributes:
-        completed_at: When it became final; null before.
-        cost: Buzz this job costs.
-        estimated_progress_rate: Progress from 0 to 1, a hint: of fetching models while preparing, of the work while
-            processing. Null when unknown.
-        id: Identifies the job.
-        queue_position: Where it stands in the queue; absent once it runs.
-        started_at: When work began; null before.
-        status: How far the job has come.
-        reason: Why the job failed: `no_provider_available`, `blocked` (do not submit it again), `timeout`,
-            `expired`, `canceled`.
-        blocked_reason: Why the content is withheld; null when it is not.
+        completed_at (datetime | None): When it became final; null before.
+        cost (float): Buzz this job costs.
+        estimated_progress_rate (float | None): Progress from 0 to 1, a hint: of fetching models while preparing, of
+            the work while processing. Null when unknown.
+        id (str): Identifies the job.
+        queue_position (WorkflowStepJobQueuePosition): Where it stands in the queue; absent once it runs.
+        started_at (datetime | None): When work began; null before.
+        status (WorkflowStatus): How far the job has come.
+        reason (str | None): Why the job failed: `no_provider_available`, `blocked` (do not submit it again),
+            `timeout`, `expired`, `canceled`.
+        blocked_reason (str | None): Why the content is withheld; null when it is not.
     """
 
     completed_at: datetime | None | Unset = wire("completedAt", DATETIME, default=UNSET)

@@ -14,16 +14,16 @@ class WorkflowStepJobEvent(ApiModel):
     """Posted to a callback when a job changes its status.
 
     Attributes:
-        type: Always `job`. Set by the server.
-        blocked_reason: Why the content is withheld, such as a moderation verdict; null when it is not.
-        job_id: Identifies the job.
-        mature_content: Whether the output is mature.
-        progress: Progress from 0 to 1; null when unknown.
-        reason: Why it failed: `no_provider_available`, `blocked` (do not submit it again), `timeout`, `expired`,
-            `canceled`.
-        status: The status it has now.
-        step_name: Name of the step the job belongs to.
-        workflow_id: Identifies the workflow.
+        type (str): Always `job`. Set by the server.
+        blocked_reason (str | None): Why the content is withheld, such as a moderation verdict; null when it is not.
+        job_id (str): Identifies the job.
+        mature_content (bool | None): Whether the output is mature.
+        progress (float | None): Progress from 0 to 1; null when unknown.
+        reason (str | None): Why it failed: `no_provider_available`, `blocked` (do not submit it again), `timeout`,
+            `expired`, `canceled`.
+        status (WorkflowStatus): The status it has now.
+        step_name (str): Name of the step the job belongs to.
+        workflow_id (str): Identifies the workflow.
     """
 
     type: str = wire("$type", default=UNSET)

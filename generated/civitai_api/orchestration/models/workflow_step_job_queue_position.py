@@ -16,10 +16,10 @@ class WorkflowStepJobQueuePosition(ApiModel):
     """Where a job stands in the queue.
 
     Attributes:
-        complete_at: When it is expected to be done.
-        preceding_jobs: How many jobs are before it.
-        start_at: When it is expected to start.
-        support: Whether a worker for it exists and is there.
+        complete_at (datetime | None): When it is expected to be done.
+        preceding_jobs (int | None): How many jobs are before it.
+        start_at (datetime | None): When it is expected to start.
+        support (JobSupport): Whether a worker for it exists and is there.
     """
 
     complete_at: datetime | None | Unset = wire("completeAt", DATETIME, default=UNSET)

@@ -9,10 +9,10 @@ class WorkflowStepPreparation(ApiModel):
     """A model a step is waiting for.
 
     Attributes:
-        eta_seconds: Seconds until it is expected to be there; null when unknown.
-        progress: Progress of the fetch from 0 to 1; null when unknown.
-        queue_position: How many fetches are before it.
-        resource: AIR of the model that is being fetched.
+        eta_seconds (int | None): Seconds until it is expected to be there; null when unknown.
+        progress (float | None): Progress of the fetch from 0 to 1; null when unknown.
+        queue_position (int): How many fetches are before it.
+        resource (str): AIR of the model that is being fetched.
     """
 
     eta_seconds: int | None | Unset = wire("etaSeconds", default=UNSET)

@@ -14,13 +14,13 @@ class WorkflowStepTemplate(ApiModel):
     """A step to run. `$type` tells which, and with it the shape of `input`.
 
     Attributes:
-        type: The step type.
-        metadata: Data of your own that comes back unchanged.
-        name: Name of the step within the workflow, for references; a step without one is `$0`, `$1` and so on by
-            position.
-        priority: How urgent it is.
-        retries: How often a failed step is tried again.
-        timeout: How long the step may take, as `[d.]hh:mm:ss[.fffffff]`: `00:10:00` is ten minutes.
+        type (str): The step type.
+        metadata (dict[str, Any] | None): Data of your own that comes back unchanged.
+        name (str | None): Name of the step within the workflow, for references; a step without one is `$0`, `$1`
+            and so on by position.
+        priority (Priority): How urgent it is.
+        retries (int | None): How often a failed step is tried again.
+        timeout (str | None): How long the step may take, as `[d.]hh:mm:ss[.fffffff]`: `00:10:00` is ten minutes.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (

@@ -19,24 +19,25 @@ class WorkflowTemplate(ApiModel):
     """What to run: the body of a submit.
 
     Attributes:
-        allow_mature_content: `true` allows mature output and is paid in yellow Buzz only; `false` forbids it; left
-            out, `upgradeMode` decides once the output turns out to be mature.
-        arguments: Values that steps can refer to as `$arguments`.
-        callbacks: Where to post events.
-        currencies: The kinds of Buzz that may be spent, in this order; left out, blue, green, yellow.
-        ephemeral: Drops the workflow as soon as it is final, after which reading it answers 404. Needs a callback
-            or `wait` above 0.
-        experimental: Allows workers and features that are still being tried out.
-        external_id: Idempotency key, unique per user: a second submit with it answers the first workflow and
-            charges nothing. A `whatif` submit stores its key too, so never use one key for both. 1 to 128
-            characters.
-        metadata: Data of your own that comes back with the workflow; not indexed by key, `query` of
-            `QueryWorkflows` searches it as text.
-        nsfw_level: Maturity of the content.
-        steps: The steps. References between them set the order. At least 1 items.
-        tags: Labels to find the workflow by, each of at most 200 characters. At most 10 items.
-        tips: Tips on top of the price.
-        upgrade_mode: What happens when the output turns out to be mature.
+        allow_mature_content (bool | None): `true` allows mature output and is paid in yellow Buzz only; `false`
+            forbids it; left out, `upgradeMode` decides once the output turns out to be mature.
+        arguments (dict[str, Any] | None): Values that steps can refer to as `$arguments`.
+        callbacks (list[WorkflowCallback] | None): Where to post events.
+        currencies (list[BuzzClientAccount]): The kinds of Buzz that may be spent, in this order; left out, blue,
+            green, yellow.
+        ephemeral (bool | None): Drops the workflow as soon as it is final, after which reading it answers 404.
+            Needs a callback or `wait` above 0.
+        experimental (bool | None): Allows workers and features that are still being tried out.
+        external_id (str | None): Idempotency key, unique per user: a second submit with it answers the first
+            workflow and charges nothing. A `whatif` submit stores its key too, so never use one key for both. 1 to
+            128 characters.
+        metadata (dict[str, Any] | None): Data of your own that comes back with the workflow; not indexed by key,
+            `query` of `QueryWorkflows` searches it as text.
+        nsfw_level (NSFWLevel): Maturity of the content.
+        steps (list[WorkflowStepTemplate]): The steps. References between them set the order. At least 1 items.
+        tags (list[str] | None): Labels to find the workflow by, each of at most 200 characters. At most 10 items.
+        tips (WorkflowTips): Tips on top of the price.
+        upgrade_mode (WorkflowUpgradeMode): What happens when the output turns out to be mature.
     """
 
     allow_mature_content: bool | None | Unset = wire("allowMatureContent", default=UNSET)

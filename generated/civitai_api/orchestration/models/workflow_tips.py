@@ -9,8 +9,8 @@ class WorkflowTips(ApiModel):
     """Tips as fractions of the price, from 0 to 2.
 
     Attributes:
-        civitai: Tip to Civitai. 0 to 2.
-        creators: Tip to the creators of the models used. 0 to 2.
+        civitai (float): Tip to Civitai. 0 to 2.
+        creators (float): Tip to the creators of the models used. 0 to 2.
     """
 
     civitai: float = wire(ge=0, le=2)

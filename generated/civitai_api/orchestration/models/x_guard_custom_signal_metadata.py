@@ -9,10 +9,13 @@ class XGuardCustomSignalMetadata(ApiModel):
     """`XGuardCustomSignalMetadata` of the API.
 
     Attributes:
-        name: The name.
-        negative_count: Set by the server.
-        positive_count: Set by the server.
-        text_count: Set by the server.
+        name (str): The name.
+        negative_count (int): Set by the server.
+        negative_signals (dict[str, int])
+        positive_count (int): Set by the server.
+        positive_signals (dict[str, int])
+        text_count (int): Set by the server.
+        text_signals (dict[str, int])
     """
 
     name: str = wire(default=UNSET)

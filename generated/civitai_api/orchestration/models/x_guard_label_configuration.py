@@ -9,10 +9,10 @@ class XGuardLabelConfiguration(ApiModel):
     """`XGuardLabelConfiguration` of the API.
 
     Attributes:
-        action: What follows when it is triggered.
-        label: The label.
-        policy: The policy, in words.
-        threshold: Score from which on it counts.
+        action (str): What follows when it is triggered.
+        label (str): The label.
+        policy (str): The policy, in words.
+        threshold (float): Score from which on it counts.
     """
 
     action: str | Reference

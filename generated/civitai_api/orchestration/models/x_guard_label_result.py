@@ -14,20 +14,20 @@ class XGuardLabelResult(ApiModel):
     """`XGuardLabelResult` of the API.
 
     Attributes:
-        action: What follows when it is triggered.
-        error: What went wrong, null if nothing did.
-        field: The field it was found in.
-        finish_reason: Why the model stopped, such as `stop` or `length`.
-        label: The label.
-        matched_terms: The terms that were found.
-        model_reason: The model's reason.
-        policy_hash: Identifies the wording of the policy that was applied.
-        postprocess: What was changed about the verdict afterwards.
-        response_id: Identifies the model's answer.
-        score: The score.
-        threshold: Score from which on it counts.
-        top_token: The model's likeliest answer.
-        triggered: Whether the score reached the threshold.
+        action (str): What follows when it is triggered.
+        error (str | None): What went wrong, null if nothing did.
+        field (str): The field it was found in.
+        finish_reason (str | None): Why the model stopped, such as `stop` or `length`.
+        label (str): The label.
+        matched_terms (XGuardMatchedTerms): The terms that were found.
+        model_reason (str): The model's reason.
+        policy_hash (str | None): Identifies the wording of the policy that was applied.
+        postprocess (str | None): What was changed about the verdict afterwards.
+        response_id (str | None): Identifies the model's answer.
+        score (float): The score.
+        threshold (float): Score from which on it counts.
+        top_token (str): The model's likeliest answer.
+        triggered (bool): Whether the score reached the threshold.
     """
 
     action: str = wire(default=UNSET)

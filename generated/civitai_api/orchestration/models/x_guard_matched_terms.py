@@ -9,9 +9,10 @@ class XGuardMatchedTerms(ApiModel):
     """`XGuardMatchedTerms` of the API.
 
     Attributes:
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        positive_prompt: The prompt to be judged.
-        text: The text to work on or, in an output, the text that was found.
+        negative_prompt (list[str]): What to keep out of the result, in words; without effect on models that take no
+            guidance.
+        positive_prompt (list[str]): The prompt to be judged.
+        text (list[str]): The text to work on or, in an output, the text that was found.
     """
 
     negative_prompt: list[str] = wire("negativePrompt", default=UNSET)

@@ -15,11 +15,11 @@ class XGuardModerationInput(ApiModel):
     """Input of an `xGuardModeration` step; `mode` chooses between prompt and text.
 
     Attributes:
-        include_reasoning: Asks for the model's reasons.
-        label_overrides: Labels in place of those by the same name.
-        labels: The labels to check.
-        mode: Which of its ways the model works in; in moderation chooses the fields that follow.
-        store_full_response: Keeps the model's whole answer.
+        include_reasoning (bool): Asks for the model's reasons.
+        label_overrides (list[XGuardLabelConfiguration] | None): Labels in place of those by the same name.
+        labels (list[str] | None): The labels to check.
+        mode (str): Which of its ways the model works in; in moderation chooses the fields that follow.
+        store_full_response (bool): Keeps the model's whole answer.
     """
 
     __chosen_by__: ClassVar[Choice | None] = (
@@ -28,10 +28,10 @@ class XGuardModerationInput(ApiModel):
         {"prompt": "XGuardPromptModerationInput", "text": "XGuardTextModerationInput"},
     )
     __step__: ClassVar[str | None] = "xGuardModeration"
-    include_reasoning: bool | Reference = wire("includeReasoning")
+    include_reasoning: bool | Reference | Unset = wire("includeReasoning", default=UNSET)
     label_overrides: Sequence[XGuardLabelConfiguration | Reference] | Reference | None | Unset = wire(
         "labelOverrides", ["XGuardLabelConfiguration"], default=UNSET
     )
     labels: Sequence[str | Reference] | Reference | None | Unset = wire(default=UNSET)
     mode: str | Reference | Unset = wire(default=UNSET)
-    store_full_response: bool | Reference = wire("storeFullResponse")
+    store_full_response: bool | Reference | Unset = wire("storeFullResponse", default=UNSET)

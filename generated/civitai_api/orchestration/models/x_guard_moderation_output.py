@@ -15,10 +15,10 @@ class XGuardModerationOutput(ApiModel):
     """What a `xGuardModeration` step made.
 
     Attributes:
-        blocked: Whether the content should be refused.
-        results: The single results.
-        signal_metadata: How often telling terms were found.
-        triggered_labels: The labels that were triggered.
+        blocked (bool): Whether the content should be refused.
+        results (list[XGuardLabelResult]): The single results.
+        signal_metadata (XGuardSignalMetadata): How often telling terms were found.
+        triggered_labels (list[str]): The labels that were triggered.
     """
 
     blocked: bool = wire(default=UNSET)

@@ -15,7 +15,8 @@ class XGuardModerationStepTemplate(WorkflowStepTemplate):
     """Checks a prompt or text against labels with XGuard; gives a result per label and whether to block.
 
     Attributes:
-        input: What the step is told to do. Any value in it may be replaced by a reference to another step.
+        input (XGuardModerationInput): What the step is told to do. Any value in it may be replaced by a reference
+            to another step.
         type: Always `xGuardModeration`.
     """
 

@@ -10,9 +10,10 @@ class XGuardPromptModerationInput(XGuardModerationInput):
     """The `XGuardModerationInput` of mode `prompt`.
 
     Attributes:
-        instructions: What the model is told besides.
-        negative_prompt: What to keep out of the result, in words; without effect on models that take no guidance.
-        positive_prompt: The prompt to be judged.
+        instructions (str | None): What the model is told besides.
+        negative_prompt (str | None): What to keep out of the result, in words; without effect on models that take
+            no guidance.
+        positive_prompt (str): The prompt to be judged.
         mode: Always `prompt`.
     """
 

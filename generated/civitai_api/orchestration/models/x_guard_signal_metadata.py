@@ -14,12 +14,19 @@ class XGuardSignalMetadata(ApiModel):
     """`XGuardSignalMetadata` of the API.
 
     Attributes:
-        negative_adult_count: Set by the server.
-        negative_age_down_count: Set by the server.
-        negative_sexual_count: Set by the server.
-        positive_adult_count: Set by the server.
-        positive_age_down_count: Set by the server.
-        positive_sexual_count: Set by the server.
+        custom_signals (list[XGuardCustomSignalMetadata])
+        negative_adult_count (int): Set by the server.
+        negative_adult_signals (dict[str, int])
+        negative_age_down_count (int): Set by the server.
+        negative_age_down_signals (dict[str, int])
+        negative_sexual_count (int): Set by the server.
+        negative_sexual_signals (dict[str, int])
+        positive_adult_count (int): Set by the server.
+        positive_adult_signals (dict[str, int])
+        positive_age_down_count (int): Set by the server.
+        positive_age_down_signals (dict[str, int])
+        positive_sexual_count (int): Set by the server.
+        positive_sexual_signals (dict[str, int])
     """
 
     custom_signals: list[XGuardCustomSignalMetadata] = wire(

@@ -12,8 +12,8 @@ class ZImageImageGenInput(SdCppImageGenInput):
     """The `SdCppImageGenInput` of ecosystem `zImage`.
 
     Attributes:
-        diffuser_model: AIR of the diffusion model, in place of the engine's own.
-        model: The model: an AIR or a name from the engine's list.
+        diffuser_model (str): AIR of the diffusion model, in place of the engine's own.
+        model (str): The model: an AIR or a name from the engine's list.
         ecosystem: Always `zImage`.
     """
 

@@ -10,7 +10,7 @@ class ZImageTurboAIToolkitTrainingInput(AIToolkitTrainingInput):
     """The `AIToolkitTrainingInput` of ecosystem `zimageturbo`.
 
     Attributes:
-        batch_size: How many are worked on at a time. 1 to 2; the server's default is `1`.
+        batch_size (int | None): How many are worked on at a time. 1 to 2; the server's default is `1`.
         ecosystem: Always `zimageturbo`.
     """
 

@@ -10,8 +10,8 @@ class ZipTrainingData(TrainingData):
     """Training data in a ZIP archive.
 
     Attributes:
-        count: How many files it holds.
-        source_url: AIR or URL of the archive.
+        count (int): How many files it holds.
+        source_url (str): AIR or URL of the archive.
         type: Always `zip`.
     """
 

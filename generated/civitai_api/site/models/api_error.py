@@ -17,14 +17,14 @@ class ApiError(ApiModel):
     and a code.
 
     Attributes:
-        error: What went wrong, as a text or as an object.
-        message: What went wrong, or the list of issues as a JSON text.
-        code: Machine-readable kind of error, such as `REGION_BLOCKED` or `NOT_FOUND`.
-        name: Class of the error, such as `ZodError`.
-        deadline: When an early access ends. Only on downloads.
-        retry_after_seconds: Seconds to wait. Only from the app directory.
-        limit: Requests allowed within the window. Only from the app directory.
-        window_seconds: Length of the window in seconds. Only from the app directory.
+        error (str | ApiErrorDetail | None): What went wrong, as a text or as an object.
+        message (str | None): What went wrong, or the list of issues as a JSON text.
+        code (str | None): Machine-readable kind of error, such as `REGION_BLOCKED` or `NOT_FOUND`.
+        name (str | None): Class of the error, such as `ZodError`.
+        deadline (datetime | None): When an early access ends. Only on downloads.
+        retry_after_seconds (float): Seconds to wait. Only from the app directory.
+        limit (int): Requests allowed within the window. Only from the app directory.
+        window_seconds (float): Length of the window in seconds. Only from the app directory.
     """
 
     error: str | ApiErrorDetail | None | Unset = wire(shape="ApiErrorDetail", default=UNSET)

@@ -11,10 +11,10 @@ class ApiErrorDetail(ApiModel):
     """An error as an object inside an error.
 
     Attributes:
-        name: Class of the error, such as `ZodError`.
-        message: What went wrong, or the list of issues as a JSON text.
-        form_errors: Issues that concern no single parameter.
-        field_errors: Issues by the name of the parameter.
+        name (str | None): Class of the error, such as `ZodError`.
+        message (str | None): What went wrong, or the list of issues as a JSON text.
+        form_errors (list[str]): Issues that concern no single parameter.
+        field_errors (dict[str, Any]): Issues by the name of the parameter.
     """
 
     name: str | None | Unset = wire(default=UNSET)

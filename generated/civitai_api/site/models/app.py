@@ -19,23 +19,23 @@ class App(ApiModel):
     """An app, from the list or on its own with its description.
 
     Attributes:
-        id: Id of the app.
-        serial_id: Running number of the app. Absent in lists.
-        slug: Short name that it is fetched by.
-        kind: Whether it runs on the site or elsewhere.
-        name: Name of the app.
-        tagline: What it does, in a line.
-        description: What it does, at length. Absent in lists.
-        category: Subject of the app.
-        content_rating: How mature its content is.
-        icon_url: Address of its icon.
-        cover_url: Address of its cover.
-        creator: Who made it.
-        recommend: How many users recommend it.
-        review_count: Number of reviews.
-        kind_data: What only apps of its kind have.
-        screenshots: Pictures of it. Absent in lists.
-        connect_client_id: Id of its OAuth client. Absent in lists and for apps on the site.
+        id (str | int): Id of the app.
+        serial_id (int | str | None): Running number of the app. Absent in lists.
+        slug (str): Short name that it is fetched by.
+        kind (AppKind): Whether it runs on the site or elsewhere.
+        name (str): Name of the app.
+        tagline (str | None): What it does, in a line.
+        description (str | None): What it does, at length. Absent in lists.
+        category (AppCategory | None): Subject of the app.
+        content_rating (str | None): How mature its content is.
+        icon_url (str | None): Address of its icon.
+        cover_url (str | None): Address of its cover.
+        creator (AppCreator | None): Who made it.
+        recommend (AppRecommendation): How many users recommend it.
+        review_count (int): Number of reviews.
+        kind_data (AppKindData): What only apps of its kind have.
+        screenshots (list[AppScreenshot]): Pictures of it. Absent in lists.
+        connect_client_id (str | None): Id of its OAuth client. Absent in lists and for apps on the site.
     """
 
     id: str | int = wire(default=UNSET)

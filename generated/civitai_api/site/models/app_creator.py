@@ -9,9 +9,9 @@ class AppCreator(ApiModel):
     """Who made an app.
 
     Attributes:
-        id: Id of the user.
-        username: Name of the user.
-        image: The user's picture.
+        id (int): Id of the user.
+        username (str | None): Name of the user.
+        image (str | None): The user's picture.
     """
 
     id: int | Unset = wire(default=UNSET)

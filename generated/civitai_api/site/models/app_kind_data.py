@@ -15,12 +15,12 @@ class AppKindData(ApiModel):
     """What only apps of one kind have. Fields of the other kind are absent.
 
     Attributes:
-        kind: Kind of the app, which tells the fields that are there.
-        app_block_id: Id of its block. Only on the site.
-        has_page: Whether it has a page of its own. Only on the site.
-        live_url: Where it runs. Only on the site.
-        sub_kind: How it is joined to the site. Only elsewhere.
-        external_url: Where it runs. Only elsewhere.
+        kind (AppKind): Kind of the app, which tells the fields that are there.
+        app_block_id (str | int | None): Id of its block. Only on the site.
+        has_page (bool): Whether it has a page of its own. Only on the site.
+        live_url (str | None): Where it runs. Only on the site.
+        sub_kind (AppLinkKind): How it is joined to the site. Only elsewhere.
+        external_url (str | None): Where it runs. Only elsewhere.
     """
 
     kind: AppKind = wire(default=UNSET)

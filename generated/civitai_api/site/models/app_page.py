@@ -15,8 +15,8 @@ class AppPage(ApiModel):
     """A page of apps.
 
     Attributes:
-        items: The apps.
-        metadata: How to go on.
+        items (list[App]): The apps.
+        metadata (CursorListMeta): How to go on.
     """
 
     items: list[App] = wire(shape=["App"], default=UNSET)

@@ -9,9 +9,9 @@ class AppRecommendation(ApiModel):
     """How many users recommend an app.
 
     Attributes:
-        recommended_count: Users who do.
-        not_recommended_count: Users who do not.
-        recommend_pct: Share of those who do, in percent. Null without reviews.
+        recommended_count (int): Users who do.
+        not_recommended_count (int): Users who do not.
+        recommend_pct (float | None): Share of those who do, in percent. Null without reviews.
     """
 
     recommended_count: int | Unset = wire("recommendedCount", default=UNSET)

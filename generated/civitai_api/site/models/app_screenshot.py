@@ -9,8 +9,8 @@ class AppScreenshot(ApiModel):
     """A picture of an app.
 
     Attributes:
-        url: Address of the picture.
-        caption: What it shows.
+        url (str): Address of the picture.
+        caption (str | None): What it shows.
     """
 
     url: str = wire(default=UNSET)

@@ -22,32 +22,33 @@ class Article(ApiModel):
     """An article, from the list or on its own with its text.
 
     Attributes:
-        id: Id of the article.
-        title: Title of the article.
-        cover: Older form of the cover image.
-        cover_id: Id of the cover image.
-        cover_image: The cover image. Absent when there is none, or when it is too mature for the caller.
-        published_at: When it was published.
-        created_at: When it was created.
-        updated_at: When it was last changed.
-        nsfw_level: Sum of its content levels.
-        user_nsfw_level: Content level that the author chose.
-        user_id: Id of the author.
-        unlisted: Whether it is kept out of lists.
-        availability: Who can see it.
-        status: State of publication.
-        tags: Its tags.
-        stats: Counts of reactions.
-        user: The author.
-        cosmetic: Decoration of the article's card. Null as a rule.
-        content: The text, as HTML. Absent in lists.
-        content_json: The text as a document tree. Absent in lists.
-        content_images: Images in the text. Absent in lists.
-        attachments: Attached files. Absent in lists.
-        reactions: Reactions of users. Absent in lists.
-        ingestion: State of the content scan. Absent in lists.
-        locked_properties: Properties that moderators fixed. Absent in lists.
-        metadata: Notes of the service. Absent in lists.
+        id (int): Id of the article.
+        title (str): Title of the article.
+        cover (str | None): Older form of the cover image.
+        cover_id (int | None): Id of the cover image.
+        cover_image (ArticleCoverImage): The cover image. Absent when there is none, or when it is too mature for
+            the caller.
+        published_at (datetime | None): When it was published.
+        created_at (datetime): When it was created.
+        updated_at (datetime): When it was last changed.
+        nsfw_level (int): Sum of its content levels.
+        user_nsfw_level (int): Content level that the author chose.
+        user_id (int): Id of the author.
+        unlisted (bool): Whether it is kept out of lists.
+        availability (Availability | None): Who can see it.
+        status (ArticleStatus): State of publication.
+        tags (list[TagReference]): Its tags.
+        stats (ArticleStats | None): Counts of reactions.
+        user (ArticleUser): The author.
+        cosmetic (dict[str, Any] | None): Decoration of the article's card. Null as a rule.
+        content (str): The text, as HTML. Absent in lists.
+        content_json (Any): The text as a document tree. Absent in lists.
+        content_images (list[dict[str, Any]]): Images in the text. Absent in lists.
+        attachments (list[dict[str, Any]]): Attached files. Absent in lists.
+        reactions (list[dict[str, Any]]): Reactions of users. Absent in lists.
+        ingestion (ArticleIngestionStatus): State of the content scan. Absent in lists.
+        locked_properties (list[str] | None): Properties that moderators fixed. Absent in lists.
+        metadata (dict[str, Any] | None): Notes of the service. Absent in lists.
     """
 
     id: int = wire(default=UNSET)

@@ -9,8 +9,8 @@ class ArticleCoverImage(ApiModel):
     """Cover image of an article.
 
     Attributes:
-        id: Id of the image.
-        url: Bare key of the image, not an address.
+        id (int): Id of the image.
+        url (str): Bare key of the image, not an address.
     """
 
     id: int | Unset = wire(default=UNSET)

@@ -15,8 +15,8 @@ class ArticlePage(ApiModel):
     """A page of articles.
 
     Attributes:
-        items: The articles.
-        metadata: How to go on.
+        items (list[Article]): The articles.
+        metadata (CursorListMeta): How to go on.
     """
 
     items: list[Article] = wire(shape=["Article"], default=UNSET)

@@ -9,26 +9,26 @@ class ArticleStats(ApiModel):
     """Counts of an article. In lists the keys are plain, on a single article they end in `AllTime`.
 
     Attributes:
-        favorite_count: Users who marked it as a favourite.
-        collected_count: Collections it is in.
-        comment_count: Comments.
-        like_count: Thumbs up.
-        dislike_count: Thumbs down.
-        heart_count: Hearts.
-        laugh_count: Laughing faces.
-        cry_count: Crying faces.
-        view_count: Views.
-        tipped_amount_count: Buzz given as tips.
-        favorite_count_all_time: Users who marked it as a favourite.
-        collected_count_all_time: Collections it is in.
-        comment_count_all_time: Comments.
-        like_count_all_time: Thumbs up.
-        dislike_count_all_time: Thumbs down.
-        heart_count_all_time: Hearts.
-        laugh_count_all_time: Laughing faces.
-        cry_count_all_time: Crying faces.
-        view_count_all_time: Views.
-        tipped_amount_count_all_time: Buzz given as tips.
+        favorite_count (int | None): Users who marked it as a favourite.
+        collected_count (int | None): Collections it is in.
+        comment_count (int | None): Comments.
+        like_count (int | None): Thumbs up.
+        dislike_count (int | None): Thumbs down.
+        heart_count (int | None): Hearts.
+        laugh_count (int | None): Laughing faces.
+        cry_count (int | None): Crying faces.
+        view_count (int | None): Views.
+        tipped_amount_count (int | None): Buzz given as tips.
+        favorite_count_all_time (int | None): Users who marked it as a favourite.
+        collected_count_all_time (int | None): Collections it is in.
+        comment_count_all_time (int | None): Comments.
+        like_count_all_time (int | None): Thumbs up.
+        dislike_count_all_time (int | None): Thumbs down.
+        heart_count_all_time (int | None): Hearts.
+        laugh_count_all_time (int | None): Laughing faces.
+        cry_count_all_time (int | None): Crying faces.
+        view_count_all_time (int | None): Views.
+        tipped_amount_count_all_time (int | None): Buzz given as tips.
     """
 
     favorite_count: int | None | Unset = wire("favoriteCount", default=UNSET)

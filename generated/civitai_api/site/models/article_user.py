@@ -14,13 +14,13 @@ class ArticleUser(ApiModel):
     """Author of an article.
 
     Attributes:
-        id: Id of the user.
-        username: Name of the user.
-        deleted_at: When the account was deleted. Null while it exists.
-        image: The user's picture from a login provider.
-        profile_picture: The picture that the user uploaded.
-        cosmetics: Decorations of the profile.
-        is_moderator: Whether the user is a moderator. Absent in lists.
+        id (int): Id of the user.
+        username (str | None): Name of the user.
+        deleted_at (datetime | None): When the account was deleted. Null while it exists.
+        image (str | None): The user's picture from a login provider.
+        profile_picture (dict[str, Any] | None): The picture that the user uploaded.
+        cosmetics (list[dict[str, Any]] | None): Decorations of the profile.
+        is_moderator (bool | None): Whether the user is a moderator. Absent in lists.
     """
 
     id: int = wire(default=UNSET)

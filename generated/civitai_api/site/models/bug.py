@@ -16,21 +16,21 @@ class Bug(ApiModel):
     """A known bug of the site.
 
     Attributes:
-        id: Id of the bug.
-        title: What it is, in a line.
-        summary: What it is, in brief.
-        content: What it is, at length.
-        status: State of the work on it.
-        clickup_url: Address of its ticket.
-        first_seen_at: When it was first seen.
-        resolved_at: When it was resolved. Null before that.
-        published_at: When it was put on the list.
-        created_at: When it was recorded.
-        updated_at: When the record was last changed.
-        disabled: Whether it is hidden on the site.
-        domain: Domains that it concerns.
-        tags: Its tags.
-        report_count: How often it was reported.
+        id (int): Id of the bug.
+        title (str): What it is, in a line.
+        summary (str | None): What it is, in brief.
+        content (str | None): What it is, at length.
+        status (str): State of the work on it.
+        clickup_url (str | None): Address of its ticket.
+        first_seen_at (datetime | None): When it was first seen.
+        resolved_at (datetime | None): When it was resolved. Null before that.
+        published_at (datetime | None): When it was put on the list.
+        created_at (datetime): When it was recorded.
+        updated_at (datetime): When the record was last changed.
+        disabled (bool): Whether it is hidden on the site.
+        domain (list[DomainColor]): Domains that it concerns.
+        tags (list[str]): Its tags.
+        report_count (int): How often it was reported.
     """
 
     id: int = wire(default=UNSET)

@@ -15,8 +15,8 @@ class BugPage(ApiModel):
     """A page of bugs.
 
     Attributes:
-        items: The bugs.
-        metadata: How to go on.
+        items (list[Bug]): The bugs.
+        metadata (NumericCursorListMeta): How to go on.
     """
 
     items: list[Bug] = wire(shape=["Bug"], default=UNSET)

@@ -16,12 +16,12 @@ class BuzzLimit(ApiModel):
     """A limit of what may be spent with a token.
 
     Attributes:
-        type: How it is counted.
-        limit: Most Buzz that may be spent.
-        currencies: Buzz colours it holds for. Absent when for all.
-        unit: Length of a sliding window, counted in `window`.
-        window: Unit of the length of a sliding window.
-        cron: When a rollover limit starts anew, as a cron expression.
+        type (BuzzLimitType): How it is counted.
+        limit (int): Most Buzz that may be spent.
+        currencies (list[BuzzAccountType]): Buzz colours it holds for. Absent when for all.
+        unit (int): Length of a sliding window, counted in `window`.
+        window (BuzzLimitWindow): Unit of the length of a sliding window.
+        cron (str): When a rollover limit starts anew, as a cron expression.
     """
 
     type: BuzzLimitType = wire(default=UNSET)

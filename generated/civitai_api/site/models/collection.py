@@ -17,17 +17,17 @@ class Collection(ApiModel):
     """A collection, from the list or on its own.
 
     Attributes:
-        id: Id of the collection.
-        name: Name of the collection.
-        description: What the owner writes about it.
-        type: What it holds. Null when mixed.
-        nsfw_level: Sum of the content levels of its items.
-        read: Who can read it.
-        is_public: Whether everybody can find it.
-        item_count: Number of items. Only in lists.
-        cover_image_url: Address of its cover, 450 pixels wide.
-        user: The owner.
-        tags: Its tags. Absent in lists.
+        id (int): Id of the collection.
+        name (str): Name of the collection.
+        description (str | None): What the owner writes about it.
+        type (CollectionType | None): What it holds. Null when mixed.
+        nsfw_level (int | None): Sum of the content levels of its items.
+        read (CollectionReadConfiguration): Who can read it.
+        is_public (bool): Whether everybody can find it.
+        item_count (int): Number of items. Only in lists.
+        cover_image_url (str | None): Address of its cover, 450 pixels wide.
+        user (CollectionUser): The owner.
+        tags (list[TagReference]): Its tags. Absent in lists.
     """
 
     id: int = wire(default=UNSET)

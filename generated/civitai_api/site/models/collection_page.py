@@ -15,8 +15,8 @@ class CollectionPage(ApiModel):
     """A page of collections.
 
     Attributes:
-        items: The collections.
-        metadata: How to go on.
+        items (list[Collection]): The collections.
+        metadata (NumericCursorListMeta): How to go on.
     """
 
     items: list[Collection] = wire(shape=["Collection"], default=UNSET)

@@ -9,8 +9,8 @@ class CollectionUser(ApiModel):
     """Owner of a collection.
 
     Attributes:
-        id: Id of the user.
-        username: Name of the user.
+        id (int | None): Id of the user.
+        username (str | None): Name of the user.
     """
 
     id: int | None = wire(default=UNSET)

@@ -9,11 +9,11 @@ class Content(ApiModel):
     """A static text of the site.
 
     Attributes:
-        title: Title of the text.
-        description: What it is about.
-        lastmod: When it was last changed.
-        content: The text, as Markdown.
-        hash: Hash of the text.
+        title (str): Title of the text.
+        description (str): What it is about.
+        lastmod (str): When it was last changed.
+        content (str): The text, as Markdown.
+        hash (str): Hash of the text.
     """
 
     title: str = wire(default=UNSET)

@@ -9,10 +9,10 @@ class Creator(ApiModel):
     """A user who has published models.
 
     Attributes:
-        username: Name of the user.
-        model_count: Models of the user. Absent when there are none.
-        link: Address of the list of the user's models.
-        image: Address of the user's picture. Absent when there is none.
+        username (str | None): Name of the user.
+        model_count (int): Models of the user. Absent when there are none.
+        link (str): Address of the list of the user's models.
+        image (str | None): Address of the user's picture. Absent when there is none.
     """
 
     username: str | None = wire(default=UNSET)

@@ -15,8 +15,8 @@ class CreatorPage(ApiModel):
     """A page of creators.
 
     Attributes:
-        items: The creators.
-        metadata: Where this page stands in the list.
+        items (list[Creator]): The creators.
+        metadata (PageListMeta): Where this page stands in the list.
     """
 
     items: list[Creator] = wire(shape=["Creator"], default=UNSET)

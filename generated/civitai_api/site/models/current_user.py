@@ -18,17 +18,18 @@ class CurrentUser(ApiModel):
     """The user that a token belongs to, and what the token is.
 
     Attributes:
-        id: Id of the user.
-        username: Name of the user. Absent before one is chosen.
-        tier: Highest membership. Absent without one.
-        status: Standing of the user.
-        is_member: Whether the user has a membership.
-        subscriptions: Buzz colours of the active memberships.
-        email: E-mail address. Only for tokens that may read the user.
-        email_verified: When, or whether, the address was confirmed. Only for tokens that may read the user.
-        token_scope: What the token may do, as a bit field.
-        buzz_limit: Limits of what may be spent with the token. Null when there are none.
-        subject: What the token stands for.
+        id (int): Id of the user.
+        username (str): Name of the user. Absent before one is chosen.
+        tier (UserTier): Highest membership. Absent without one.
+        status (UserStatus): Standing of the user.
+        is_member (bool): Whether the user has a membership.
+        subscriptions (list[BuzzAccountType]): Buzz colours of the active memberships.
+        email (str | None): E-mail address. Only for tokens that may read the user.
+        email_verified (str | bool | None): When, or whether, the address was confirmed. Only for tokens that may
+            read the user.
+        token_scope (int): What the token may do, as a bit field.
+        buzz_limit (list[BuzzLimit] | None): Limits of what may be spent with the token. Null when there are none.
+        subject (TokenSubject): What the token stands for.
     """
 
     id: int = wire(default=UNSET)

@@ -9,10 +9,10 @@ class CursorListMeta(ApiModel):
     """How to get the next page of a list that is paged with an opaque cursor.
 
     Attributes:
-        next_cursor: Cursor of the next page. Absent at the end of the list.
-        next_page: Absolute address of the next page. Absent at the end of the list.
-        current_page: Number of this page. Only for requests with `page`.
-        page_size: Items per page. Only for requests with `page`.
+        next_cursor (str): Cursor of the next page. Absent at the end of the list.
+        next_page (str): Absolute address of the next page. Absent at the end of the list.
+        current_page (int): Number of this page. Only for requests with `page`.
+        page_size (int): Items per page. Only for requests with `page`.
     """
 
     next_cursor: str | Unset = wire("nextCursor", default=UNSET)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...runtime import UNSET, ApiModel, model, wire
+from ...runtime import UNSET, ApiModel, Unset, model, wire
 
 
 @model
@@ -11,13 +11,13 @@ class EarlyAccessRequest(ApiModel):
     """New terms of paid access to a version.
 
     Attributes:
-        id: Id of the version.
-        paid_access: The terms; null makes the version free. Their shape is not settled.
-        donation_goal: Goal of donations that frees the version earlier. Its shape is not settled.
-        rights_affirmed: Whether the caller affirms to own the rights.
+        id (int): Id of the version.
+        paid_access (dict[str, Any] | None): The terms; null makes the version free. Their shape is not settled.
+        donation_goal (Any): Goal of donations that frees the version earlier. Its shape is not settled.
+        rights_affirmed (bool): Whether the caller affirms to own the rights.
     """
 
     id: int
     paid_access: dict[str, Any] | None = wire("paidAccess")
     donation_goal: Any = wire("donationGoal", default=UNSET)
-    rights_affirmed: bool = wire("rightsAffirmed")
+    rights_affirmed: bool | Unset = wire("rightsAffirmed", default=UNSET)

@@ -17,11 +17,11 @@ class EnumLists(ApiModel):
     """Lists of enumerated values. Some may be newer than this document.
 
     Attributes:
-        model_type: Kinds of models.
-        model_file_type: Kinds of files.
-        active_base_model: Base models that the site does not hide.
-        base_model: All base models.
-        base_model_type: Variants of base models.
+        model_type (list[ModelType]): Kinds of models.
+        model_file_type (list[ModelFileType]): Kinds of files.
+        active_base_model (list[BaseModel]): Base models that the site does not hide.
+        base_model (list[BaseModel]): All base models.
+        base_model_type (list[BaseModelType]): Variants of base models.
     """
 
     model_type: list[ModelType] = wire("ModelType", default=UNSET)

@@ -21,23 +21,23 @@ class Image(ApiModel):
     """An image or video of the gallery.
 
     Attributes:
-        id: Id of the image.
-        url: Address of the image in its original size.
-        hash: BlurHash of the image.
-        width: Width in pixels.
-        height: Height in pixels.
-        nsfw_level: Maturity as a label.
-        nsfw: Whether the label is another than `None`.
-        browsing_level: Content level as a single bit, from 1 (PG) to 16 (XXX); 32 is blocked.
-        type: Kind of medium.
-        created_at: When it was posted.
-        post_id: Id of its post.
-        stats: Counts of reactions.
-        meta: How it was generated. Null unless asked for, or unknown.
-        username: Who posted it.
-        base_model: Model family it was made with.
-        model_version_ids: Ids of the model versions it was made with.
-        tags: Its tags. Only when asked for.
+        id (int): Id of the image.
+        url (str): Address of the image in its original size.
+        hash (str | None): BlurHash of the image.
+        width (int | None): Width in pixels.
+        height (int | None): Height in pixels.
+        nsfw_level (NsfwLabel): Maturity as a label.
+        nsfw (bool): Whether the label is another than `None`.
+        browsing_level (int): Content level as a single bit, from 1 (PG) to 16 (XXX); 32 is blocked.
+        type (MediaType): Kind of medium.
+        created_at (datetime): When it was posted.
+        post_id (int | None): Id of its post.
+        stats (ImageStats): Counts of reactions.
+        meta (ImageMeta | None): How it was generated. Null unless asked for, or unknown.
+        username (str | None): Who posted it.
+        base_model (BaseModel | None): Model family it was made with.
+        model_version_ids (list[int]): Ids of the model versions it was made with.
+        tags (list[TagReference]): Its tags. Only when asked for.
     """
 
     id: int = wire(default=UNSET)

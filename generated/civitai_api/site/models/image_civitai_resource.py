@@ -9,10 +9,10 @@ class ImageCivitaiResource(ApiModel):
     """A resource of the site that an image was made with.
 
     Attributes:
-        type: Kind of resource, such as `checkpoint` or `lora`.
-        model_version_id: Id of the model version.
-        model_version_name: Name of the model version.
-        weight: Strength it was applied with.
+        type (str | None): Kind of resource, such as `checkpoint` or `lora`.
+        model_version_id (int | None): Id of the model version.
+        model_version_name (str | None): Name of the model version.
+        weight (float | str | None): Strength it was applied with.
     """
 
     type: str | None | Unset = wire(default=UNSET)

@@ -9,10 +9,10 @@ class ImageFileMetadata(ApiModel):
     """Properties of an image file.
 
     Attributes:
-        hash: BlurHash of the image.
-        width: Width in pixels.
-        height: Height in pixels.
-        size: Size in bytes.
+        hash (str | None): BlurHash of the image.
+        width (int | None): Width in pixels.
+        height (int | None): Height in pixels.
+        size (int | None): Size in bytes.
     """
 
     hash: str | None | Unset = wire(default=UNSET)

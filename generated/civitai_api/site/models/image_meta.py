@@ -17,26 +17,26 @@ class ImageMeta(ApiModel):
     object of `id` and `meta`.
 
     Attributes:
-        id: Id of the image. Only in the wrapped shape.
-        meta: The metadata itself. Only in the wrapped shape.
-        prompt: What to show.
-        negative_prompt: What to avoid.
-        steps: Sampling steps.
-        sampler: Name of the sampler.
-        schedule_type: Name of the noise schedule.
-        cfg_scale: Strength of the guidance by the prompt.
-        seed: Seed of the noise.
-        size: Width and height, such as `832x1216`.
-        clip_skip: Layers of the text encoder that are left out.
-        denoising_strength: How much of the input image is replaced, from 0 to 1.
-        model: Name of the checkpoint; seldom an object.
-        model_hash: Short hash of the checkpoint.
-        vae: Name of the VAE.
-        version: Version of the generating program.
-        resources: Resources that the generating program named.
-        civitai_resources: Resources of the site that were used.
-        hashes: Hashes by the name of the resource; seldom a list.
-        comfy: ComfyUI workflow, as a text or an object.
+        id (int): Id of the image. Only in the wrapped shape.
+        meta (dict[str, Any] | None): The metadata itself. Only in the wrapped shape.
+        prompt (str | None): What to show.
+        negative_prompt (str | None): What to avoid.
+        steps (int | float | str | None): Sampling steps.
+        sampler (str | None): Name of the sampler.
+        schedule_type (str | None): Name of the noise schedule.
+        cfg_scale (float | str | None): Strength of the guidance by the prompt.
+        seed (int | float | str | None): Seed of the noise.
+        size (str | None): Width and height, such as `832x1216`.
+        clip_skip (int | float | str | None): Layers of the text encoder that are left out.
+        denoising_strength (float | str | None): How much of the input image is replaced, from 0 to 1.
+        model (str | dict[str, Any] | None): Name of the checkpoint; seldom an object.
+        model_hash (str | None): Short hash of the checkpoint.
+        vae (str | None): Name of the VAE.
+        version (str | None): Version of the generating program.
+        resources (list[ImageResource] | None): Resources that the generating program named.
+        civitai_resources (list[ImageCivitaiResource] | None): Resources of the site that were used.
+        hashes (dict[str, Any] | list[Any] | None): Hashes by the name of the resource; seldom a list.
+        comfy (str | dict[str, Any] | None): ComfyUI workflow, as a text or an object.
     """
 
     id: int | Unset = wire(default=UNSET)

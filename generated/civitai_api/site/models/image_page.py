@@ -15,8 +15,8 @@ class ImagePage(ApiModel):
     """A page of images.
 
     Attributes:
-        items: The images.
-        metadata: How to go on.
+        items (list[Image]): The images.
+        metadata (CursorListMeta): How to go on.
     """
 
     items: list[Image] = wire(shape=["Image"], default=UNSET)

@@ -9,10 +9,10 @@ class ImageResource(ApiModel):
     """A resource as the generating program named it.
 
     Attributes:
-        type: Kind of resource, such as `model` or `lora`.
-        name: Name of the resource.
-        weight: Strength it was applied with.
-        hash: Short hash of its file.
+        type (str | None): Kind of resource, such as `model` or `lora`.
+        name (str | None): Name of the resource.
+        weight (float | str | None): Strength it was applied with.
+        hash (str | None): Short hash of its file.
     """
 
     type: str | None | Unset = wire(default=UNSET)

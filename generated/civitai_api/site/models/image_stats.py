@@ -9,12 +9,12 @@ class ImageStats(ApiModel):
     """Counts of reactions to an image.
 
     Attributes:
-        cry_count: Crying faces.
-        laugh_count: Laughing faces.
-        like_count: Thumbs up.
-        dislike_count: Thumbs down, 0 as a rule.
-        heart_count: Hearts.
-        comment_count: Comments.
+        cry_count (int | None): Crying faces.
+        laugh_count (int | None): Laughing faces.
+        like_count (int | None): Thumbs up.
+        dislike_count (int | None): Thumbs down, 0 as a rule.
+        heart_count (int | None): Hearts.
+        comment_count (int | None): Comments.
     """
 
     cry_count: int | None | Unset = wire("cryCount", default=UNSET)

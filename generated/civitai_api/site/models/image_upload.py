@@ -9,8 +9,8 @@ class ImageUpload(ApiModel):
     """Where to put an image.
 
     Attributes:
-        id: Key of the image.
-        upload_url: Signed address for the PUT.
+        id (str): Key of the image.
+        upload_url (str): Signed address for the PUT.
     """
 
     id: str = wire(default=UNSET)

@@ -23,30 +23,30 @@ class Model(ApiModel):
     lists out of the versions.
 
     Attributes:
-        id: Id of the model.
-        name: Name of the model.
-        description: What the creator writes about it, as HTML.
-        type: Kind of resource.
-        nsfw: Whether the model is meant for mature content.
-        nsfw_level: Sum of the content levels of its images.
-        minor: Whether it depicts minors.
-        sfw_only: Whether it may be used for safe content only.
-        poi: Whether it depicts a real person.
-        availability: Who can see it.
-        allow_no_credit: Whether it may be used without naming the creator.
-        allow_derivatives: Whether merges of it may be shared.
-        allow_different_license: Whether merges may carry other permissions.
-        allow_commercial_use: Permitted commercial uses: a text such as `{Image,RentCivit}`, a list of words, or in
-            answers of 2023 a single word.
-        user_id: Id of the creator.
-        base_models: Base models of all versions, each once.
-        cosmetic: Decoration of the model's card. Null as a rule.
-        supports_generation: Whether it can be used in the on-site generator.
-        mode: Set when the model is archived or taken down. Absent otherwise.
-        stats: Counts over all versions.
-        creator: Who published it. Absent for the platform's own account and for deleted users.
-        tags: Names of its tags; objects in some answers of 2023.
-        model_versions: Its versions, in the creator's order.
+        id (int): Id of the model.
+        name (str): Name of the model.
+        description (str | None): What the creator writes about it, as HTML.
+        type (ModelType): Kind of resource.
+        nsfw (bool): Whether the model is meant for mature content.
+        nsfw_level (int): Sum of the content levels of its images.
+        minor (bool | None): Whether it depicts minors.
+        sfw_only (bool | None): Whether it may be used for safe content only.
+        poi (bool | None): Whether it depicts a real person.
+        availability (Availability | None): Who can see it.
+        allow_no_credit (bool): Whether it may be used without naming the creator.
+        allow_derivatives (bool): Whether merges of it may be shared.
+        allow_different_license (bool): Whether merges may carry other permissions.
+        allow_commercial_use (str | list[CommercialUse]): Permitted commercial uses: a text such as
+            `{Image,RentCivit}`, a list of words, or in answers of 2023 a single word.
+        user_id (int): Id of the creator.
+        base_models (list[BaseModel]): Base models of all versions, each once.
+        cosmetic (dict[str, Any] | None): Decoration of the model's card. Null as a rule.
+        supports_generation (bool): Whether it can be used in the on-site generator.
+        mode (ModelMode | None): Set when the model is archived or taken down. Absent otherwise.
+        stats (ModelStats): Counts over all versions.
+        creator (ModelCreator): Who published it. Absent for the platform's own account and for deleted users.
+        tags (list[str | TagReference]): Names of its tags; objects in some answers of 2023.
+        model_versions (list[ModelVersion]): Its versions, in the creator's order.
     """
 
     id: int = wire(default=UNSET)

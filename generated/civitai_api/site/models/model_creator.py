@@ -9,8 +9,8 @@ class ModelCreator(ApiModel):
     """Who published a model.
 
     Attributes:
-        username: Name of the user.
-        image: Address of the user's picture.
+        username (str | None): Name of the user.
+        image (str | None): Address of the user's picture.
     """
 
     username: str | None | Unset = wire(default=UNSET)

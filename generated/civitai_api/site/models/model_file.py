@@ -19,20 +19,21 @@ class ModelFile(ApiModel):
     """A file of a model version.
 
     Attributes:
-        id: Id of the file.
-        name: Name that the file is downloaded under.
-        override_name: Name that the creator set by hand. Absent by id.
-        type: What the file is.
-        size_kb: Size in kibibytes, as an estimate.
-        pickle_scan_result: Result of the scan for dangerous pickle imports.
-        pickle_scan_message: What that scan found.
-        virus_scan_result: Result of the scan for viruses.
-        virus_scan_message: What that scan found.
-        scanned_at: When it was scanned. Can lack the time zone, which is UTC then. Null before the scan.
-        metadata: What the file holds, as far as the creator told.
-        hashes: Its hashes. Empty before they are computed.
-        download_url: Address that leads to the file.
-        primary: Whether it is the version's primary file. Inside a model it is absent unless true.
+        id (int): Id of the file.
+        name (str): Name that the file is downloaded under.
+        override_name (str | None): Name that the creator set by hand. Absent by id.
+        type (ModelFileType): What the file is.
+        size_kb (float): Size in kibibytes, as an estimate.
+        pickle_scan_result (ScanResultCode): Result of the scan for dangerous pickle imports.
+        pickle_scan_message (str | None): What that scan found.
+        virus_scan_result (ScanResultCode): Result of the scan for viruses.
+        virus_scan_message (str | None): What that scan found.
+        scanned_at (datetime | None): When it was scanned. Can lack the time zone, which is UTC then. Null before
+            the scan.
+        metadata (ModelFileMetadata): What the file holds, as far as the creator told.
+        hashes (ModelFileHashes): Its hashes. Empty before they are computed.
+        download_url (str): Address that leads to the file.
+        primary (bool): Whether it is the version's primary file. Inside a model it is absent unless true.
     """
 
     id: int = wire(default=UNSET)

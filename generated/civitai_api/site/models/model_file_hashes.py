@@ -9,13 +9,13 @@ class ModelFileHashes(ApiModel):
     """Hashes of a file in upper-case hexadecimal, any subset.
 
     Attributes:
-        auto_v1: Short hash of the first generation.
-        auto_v2: First ten digits of the SHA256.
-        auto_v3: Short hash of the tensors without the file's header.
-        sha256: SHA-256 of the file.
-        sha256_12: First twelve digits of the SHA256. Seldom given.
-        crc32: CRC-32 of the file.
-        blake3: BLAKE3 of the file.
+        auto_v1 (str): Short hash of the first generation.
+        auto_v2 (str): First ten digits of the SHA256.
+        auto_v3 (str): Short hash of the tensors without the file's header.
+        sha256 (str): SHA-256 of the file.
+        sha256_12 (str): First twelve digits of the SHA256. Seldom given.
+        crc32 (str): CRC-32 of the file.
+        blake3 (str): BLAKE3 of the file.
     """
 
     auto_v1: str | Unset = wire("AutoV1", default=UNSET)

@@ -17,11 +17,11 @@ class ModelFileMetadata(ApiModel):
     """What a model file holds.
 
     Attributes:
-        format: File format.
-        size: Whether it is complete or pruned.
-        fp: Precision of the weights.
-        quant_type: Quantisation of a GGUF file.
-        is_required: Whether the version needs this file to work.
+        format (ModelFileFormat | None): File format.
+        size (ModelFileSize | None): Whether it is complete or pruned.
+        fp (ModelFileFp | None): Precision of the weights.
+        quant_type (ModelFileQuantType | None): Quantisation of a GGUF file.
+        is_required (bool | None): Whether the version needs this file to work.
     """
 
     format: ModelFileFormat | None | Unset = wire(default=UNSET)

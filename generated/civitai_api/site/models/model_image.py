@@ -17,23 +17,23 @@ class ModelImage(ApiModel):
     """An image in the showcase of a version.
 
     Attributes:
-        id: Id of the image. Only in lists.
-        url: Address of the image.
-        nsfw_level: Content level as a single bit, from 1 (PG) to 16 (XXX); 32 is blocked.
-        nsfw: Maturity as a truth value or a label. Only in answers of 2023.
-        width: Width in pixels.
-        height: Height in pixels.
-        hash: BlurHash of the image.
-        type: Kind of medium.
-        minor: Whether it depicts a minor.
-        poi: Whether it depicts a real person.
-        availability: Who can see it. Only by id or hash.
-        has_meta: Whether it has generation metadata.
-        has_positive_prompt: Whether its prompt is known.
-        on_site: Whether it was generated on the site.
-        remix_of_id: Id of the image that it was remixed from.
-        metadata: Properties of the image file. Only by id or hash.
-        meta: How it was generated. Only by id or hash.
+        id (int): Id of the image. Only in lists.
+        url (str): Address of the image.
+        nsfw_level (int): Content level as a single bit, from 1 (PG) to 16 (XXX); 32 is blocked.
+        nsfw (bool | str): Maturity as a truth value or a label. Only in answers of 2023.
+        width (int | None): Width in pixels.
+        height (int | None): Height in pixels.
+        hash (str | None): BlurHash of the image.
+        type (MediaType): Kind of medium.
+        minor (bool): Whether it depicts a minor.
+        poi (bool): Whether it depicts a real person.
+        availability (Availability | None): Who can see it. Only by id or hash.
+        has_meta (bool): Whether it has generation metadata.
+        has_positive_prompt (bool): Whether its prompt is known.
+        on_site (bool): Whether it was generated on the site.
+        remix_of_id (int | None): Id of the image that it was remixed from.
+        metadata (ImageFileMetadata | None): Properties of the image file. Only by id or hash.
+        meta (ImageMeta | None): How it was generated. Only by id or hash.
     """
 
     id: int | Unset = wire(default=UNSET)

@@ -15,8 +15,8 @@ class ModelPage(ApiModel):
     """A page of models.
 
     Attributes:
-        items: The models.
-        metadata: How to go on.
+        items (list[Model]): The models.
+        metadata (CursorListMeta): How to go on.
     """
 
     items: list[Model] = wire(shape=["Model"], default=UNSET)

@@ -9,14 +9,14 @@ class ModelStats(ApiModel):
     """Counts of a model.
 
     Attributes:
-        download_count: Downloads. Null when the creator hides them.
-        thumbs_up_count: Positive reviews.
-        thumbs_down_count: Negative reviews.
-        comment_count: Comments.
-        tipped_amount_count: Buzz given as tips. Null when the creator hides it.
-        favorite_count: Users who marked it as a favourite. Only in answers up to 2025.
-        rating_count: Ratings by stars. Only in answers up to 2025.
-        rating: Mean of the ratings by stars. Only in answers up to 2025.
+        download_count (int | None): Downloads. Null when the creator hides them.
+        thumbs_up_count (int | None): Positive reviews.
+        thumbs_down_count (int | None): Negative reviews.
+        comment_count (int | None): Comments.
+        tipped_amount_count (int | None): Buzz given as tips. Null when the creator hides it.
+        favorite_count (int | None): Users who marked it as a favourite. Only in answers up to 2025.
+        rating_count (int | None): Ratings by stars. Only in answers up to 2025.
+        rating (float | None): Mean of the ratings by stars. Only in answers up to 2025.
     """
 
     download_count: int | None | Unset = wire("downloadCount", default=UNSET)

@@ -29,41 +29,41 @@ class ModelVersion(ApiModel):
     depends on the route.
 
     Attributes:
-        id: Id of the version.
-        model_id: Id of the model. Absent inside a model.
-        index: Place in the creator's order. Only inside a model.
-        name: Name of the version.
-        base_model: Model family it is made for.
-        base_model_type: Variant of the base model.
-        description: What the creator writes about this version, as HTML.
-        trained_words: Words that trigger what it was trained on.
-        status: State of publication. Absent in lists.
-        created_at: When it was created. Absent in lists.
-        updated_at: When it was last changed. Absent inside a model.
-        published_at: When it was published.
-        availability: Who can see it. Only inside a model.
-        nsfw_level: Sum of the content levels of its images.
-        flags: Bit field without a public meaning. Only in lists.
-        supports_generation: Whether it can be used in the on-site generator. Only in lists.
-        covered: Whether it can be used in the on-site generator. Only in answers about one model.
-        air: Its AIR, the platform's resource name. Absent inside a model.
-        upload_type: How it came to the site. Absent inside a model.
-        usage_control: What its owner lets others do with it. Absent inside a model.
-        licensing_fee: Fee for its use. Only found by hash; null by id, absent inside a model.
-        paid_access: Terms of paid access. Null when it is free.
-        early_access_deadline: When it becomes free. Only in lists, and only while it is not.
-        early_access_ends_at: When it becomes free. Only in answers up to 2025.
-        early_access_config: Terms of early access. Only in answers up to 2025.
-        early_access_time_frame: Days of early access. Only in answers up to 2023.
-        vae_id: Id of the version that holds its recommended VAE. Only inside a model.
-        training_status: State of its on-site training. Null when it was uploaded.
-        training_details: Settings of its on-site training. Null when it was uploaded.
-        stats: Counts of this version.
-        model: The model in brief. Absent inside a model.
-        creator: Who published it. Only in some answers of 2025.
-        files: Its files. Empty when the model is archived.
-        images: Its showcase, at most ten by id or hash. Empty when the model is taken down.
-        download_url: Address that leads to its primary file. Absent when the model is archived.
+        id (int): Id of the version.
+        model_id (int): Id of the model. Absent inside a model.
+        index (int | None): Place in the creator's order. Only inside a model.
+        name (str): Name of the version.
+        base_model (BaseModel): Model family it is made for.
+        base_model_type (BaseModelType | None): Variant of the base model.
+        description (str | None): What the creator writes about this version, as HTML.
+        trained_words (list[str]): Words that trigger what it was trained on.
+        status (ModelStatus): State of publication. Absent in lists.
+        created_at (datetime): When it was created. Absent in lists.
+        updated_at (datetime): When it was last changed. Absent inside a model.
+        published_at (datetime | None): When it was published.
+        availability (Availability | None): Who can see it. Only inside a model.
+        nsfw_level (int): Sum of the content levels of its images.
+        flags (int): Bit field without a public meaning. Only in lists.
+        supports_generation (bool): Whether it can be used in the on-site generator. Only in lists.
+        covered (bool): Whether it can be used in the on-site generator. Only in answers about one model.
+        air (str): Its AIR, the platform's resource name. Absent inside a model.
+        upload_type (ModelUploadType): How it came to the site. Absent inside a model.
+        usage_control (ModelUsageControl): What its owner lets others do with it. Absent inside a model.
+        licensing_fee (float | None): Fee for its use. Only found by hash; null by id, absent inside a model.
+        paid_access (PaidAccess | None): Terms of paid access. Null when it is free.
+        early_access_deadline (datetime): When it becomes free. Only in lists, and only while it is not.
+        early_access_ends_at (datetime | None): When it becomes free. Only in answers up to 2025.
+        early_access_config (dict[str, Any] | None): Terms of early access. Only in answers up to 2025.
+        early_access_time_frame (int): Days of early access. Only in answers up to 2023.
+        vae_id (int | None): Id of the version that holds its recommended VAE. Only inside a model.
+        training_status (TrainingStatus | None): State of its on-site training. Null when it was uploaded.
+        training_details (dict[str, Any] | None): Settings of its on-site training. Null when it was uploaded.
+        stats (ModelVersionStats): Counts of this version.
+        model (ModelVersionModel): The model in brief. Absent inside a model.
+        creator (ModelCreator): Who published it. Only in some answers of 2025.
+        files (list[ModelFile]): Its files. Empty when the model is archived.
+        images (list[ModelImage]): Its showcase, at most ten by id or hash. Empty when the model is taken down.
+        download_url (str): Address that leads to its primary file. Absent when the model is archived.
     """
 
     id: int = wire(default=UNSET)

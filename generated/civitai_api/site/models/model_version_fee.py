@@ -16,12 +16,12 @@ class ModelVersionFee(ApiModel):
     """A fee for the use of a version.
 
     Attributes:
-        role: Whose fee it is.
-        amount: How much it is.
-        type: How it is counted.
-        settlement_currency: What it is paid in.
-        recipient_model_version_id: Id of the version that earns it.
-        recipient_user_id: Id of the user who earns it.
+        role (FeeRole): Whose fee it is.
+        amount (float): How much it is.
+        type (FeeType): How it is counted.
+        settlement_currency (FeeCurrency): What it is paid in.
+        recipient_model_version_id (int): Id of the version that earns it.
+        recipient_user_id (int): Id of the user who earns it.
     """
 
     role: FeeRole = wire(default=UNSET)

@@ -9,9 +9,9 @@ class ModelVersionHashMatch(ApiModel):
     """Which version a hash belongs to.
 
     Attributes:
-        model_version_id: Id of the version.
-        model_id: Id of the model.
-        hash: The hash, in upper case.
+        model_version_id (int): Id of the version.
+        model_id (int): Id of the model.
+        hash (str): The hash, in upper case.
     """
 
     model_version_id: int = wire("modelVersionId", default=UNSET)

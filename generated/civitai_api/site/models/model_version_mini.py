@@ -21,30 +21,30 @@ class ModelVersionMini(ApiModel):
     """What generation and download tools need to know of a version.
 
     Attributes:
-        air: AIR of the version, with the file's id when a file was asked for.
-        version_name: Name of the version.
-        model_name: Name of the model.
-        user_id: Id of the creator.
-        base_model: Model family it is made for.
-        availability: Who can see it.
-        published_at: When it was published.
-        size: Size of the file in kibibytes.
-        file_type: What the file is.
-        file_name: Name of the file; can differ from the one in the full description.
-        hashes: Hashes of the file.
-        download_urls: One address that leads to the file.
-        format: Format of the file.
-        can_generate: Whether the caller can use it in the on-site generator.
-        is_featured: Whether the site features it.
-        require_auth: Whether its download asks for a login.
-        check_permission: Whether its use depends on the user.
-        early_access_ends_at: When it becomes free. Only beside `checkPermission`.
-        free_trial_limit: Generations that are free before it is bought. Only beside `checkPermission`.
-        additional_resource_charge: Whether its use costs extra.
-        minor: Whether it depicts minors.
-        sfw_only: Whether it may be used for safe content only.
-        fees: Fees for its use.
-        payout_enabled: Whether its creator is paid for its use.
+        air (str): AIR of the version, with the file's id when a file was asked for.
+        version_name (str): Name of the version.
+        model_name (str): Name of the model.
+        user_id (int): Id of the creator.
+        base_model (BaseModel): Model family it is made for.
+        availability (Availability | None): Who can see it.
+        published_at (datetime | None): When it was published.
+        size (float | None): Size of the file in kibibytes.
+        file_type (ModelFileType): What the file is.
+        file_name (str): Name of the file; can differ from the one in the full description.
+        hashes (ModelFileHashes): Hashes of the file.
+        download_urls (list[str] | None): One address that leads to the file.
+        format (ModelFileFormat | None): Format of the file.
+        can_generate (bool): Whether the caller can use it in the on-site generator.
+        is_featured (bool): Whether the site features it.
+        require_auth (bool): Whether its download asks for a login.
+        check_permission (bool): Whether its use depends on the user.
+        early_access_ends_at (datetime | None): When it becomes free. Only beside `checkPermission`.
+        free_trial_limit (int | None): Generations that are free before it is bought. Only beside `checkPermission`.
+        additional_resource_charge (bool): Whether its use costs extra.
+        minor (bool | None): Whether it depicts minors.
+        sfw_only (bool | None): Whether it may be used for safe content only.
+        fees (list[ModelVersionFee]): Fees for its use.
+        payout_enabled (bool): Whether its creator is paid for its use.
     """
 
     air: str = wire(default=UNSET)

@@ -15,11 +15,11 @@ class ModelVersionModel(ApiModel):
     """What a version tells about its model.
 
     Attributes:
-        name: Name of the model.
-        type: Kind of resource.
-        nsfw: Whether the model is meant for mature content.
-        poi: Whether it depicts a real person.
-        mode: Set when the model is archived or taken down. Absent otherwise.
+        name (str): Name of the model.
+        type (ModelType): Kind of resource.
+        nsfw (bool): Whether the model is meant for mature content.
+        poi (bool | None): Whether it depicts a real person.
+        mode (ModelMode | None): Set when the model is archived or taken down. Absent otherwise.
     """
 
     name: str = wire(default=UNSET)

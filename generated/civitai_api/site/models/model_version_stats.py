@@ -9,11 +9,11 @@ class ModelVersionStats(ApiModel):
     """Counts of a model version.
 
     Attributes:
-        download_count: Downloads. Null when the creator hides them.
-        thumbs_up_count: Positive reviews.
-        thumbs_down_count: Negative reviews. Absent by id and by hash.
-        rating_count: Ratings by stars. Only in answers up to 2025.
-        rating: Mean of the ratings by stars. Only in answers up to 2025.
+        download_count (int | None): Downloads. Null when the creator hides them.
+        thumbs_up_count (int | None): Positive reviews.
+        thumbs_down_count (int | None): Negative reviews. Absent by id and by hash.
+        rating_count (int | None): Ratings by stars. Only in answers up to 2025.
+        rating (float | None): Mean of the ratings by stars. Only in answers up to 2025.
     """
 
     download_count: int | None | Unset = wire("downloadCount", default=UNSET)

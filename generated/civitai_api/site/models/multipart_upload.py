@@ -14,12 +14,12 @@ class MultipartUpload(ApiModel):
     """An upload in parts that has begun.
 
     Attributes:
-        urls: Where to put the parts.
-        bucket: Bucket of the storage.
-        key: Key of the file in the storage.
-        upload_id: Id of the upload.
-        chunk_size: Size of a part in bytes, 26214400.
-        backend: Name of the storage.
+        urls (list[UploadPartUrl]): Where to put the parts.
+        bucket (str): Bucket of the storage.
+        key (str): Key of the file in the storage.
+        upload_id (str): Id of the upload.
+        chunk_size (int): Size of a part in bytes, 26214400.
+        backend (str): Name of the storage.
     """
 
     urls: list[UploadPartUrl] = wire(shape=["UploadPartUrl"], default=UNSET)

@@ -9,9 +9,9 @@ class MultipartUploadRequest(ApiModel):
     """A file to upload in parts.
 
     Attributes:
-        size: Size in bytes.
-        mime_type: MIME type of the file.
-        filename: Name of the file.
+        size (int): Size in bytes.
+        mime_type (str): MIME type of the file.
+        filename (str): Name of the file.
     """
 
     size: int

@@ -9,8 +9,8 @@ class NumericCursorListMeta(ApiModel):
     """How to get the next page of a list whose cursor is a number.
 
     Attributes:
-        next_cursor: Cursor of the next page. Absent at the end of the list.
-        next_page: Absolute address of the next page. Absent at the end of the list and on routes without it.
+        next_cursor (int): Cursor of the next page. Absent at the end of the list.
+        next_page (str): Absolute address of the next page. Absent at the end of the list and on routes without it.
     """
 
     next_cursor: int | Unset = wire("nextCursor", default=UNSET)

@@ -9,13 +9,14 @@ class PageListMeta(ApiModel):
     """Where a numbered page stands in its list.
 
     Attributes:
-        total_items: Items in the whole list; 0 for tags.
-        current_page: Number of this page.
-        page_size: Items per page.
-        total_pages: Pages in the whole list; 1 for tags.
-        has_more: Whether another page follows. Only for creators searched by name, whose totals are lower bounds.
-        next_page: Absolute address of the next page. Absent on the last page, and always for tags.
-        prev_page: Absolute address of the page before. Absent on the first page.
+        total_items (int): Items in the whole list; 0 for tags.
+        current_page (int): Number of this page.
+        page_size (int): Items per page.
+        total_pages (int): Pages in the whole list; 1 for tags.
+        has_more (bool): Whether another page follows. Only for creators searched by name, whose totals are lower
+            bounds.
+        next_page (str): Absolute address of the next page. Absent on the last page, and always for tags.
+        prev_page (str): Absolute address of the page before. Absent on the first page.
     """
 
     total_items: int | Unset = wire("totalItems", default=UNSET)

@@ -14,8 +14,8 @@ class PaidAccess(ApiModel):
     """Terms of paid access to a version.
 
     Attributes:
-        permanent: Whether it stays paid for good.
-        ends_at: When it becomes free. Null when it never does.
+        permanent (bool): Whether it stays paid for good.
+        ends_at (datetime | None): When it becomes free. Null when it never does.
     """
 
     permanent: bool | Unset = wire(default=UNSET)

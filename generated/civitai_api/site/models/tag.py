@@ -9,8 +9,8 @@ class Tag(ApiModel):
     """A tag that models carry.
 
     Attributes:
-        name: Name of the tag.
-        link: Address of the list of models with this tag.
+        name (str): Name of the tag.
+        link (str): Address of the list of models with this tag.
     """
 
     name: str = wire(default=UNSET)

@@ -15,8 +15,8 @@ class TagPage(ApiModel):
     """A page of tags.
 
     Attributes:
-        items: The tags. Empty after the last page.
-        metadata: Page number and size; the totals mean nothing here.
+        items (list[Tag]): The tags. Empty after the last page.
+        metadata (PageListMeta): Page number and size; the totals mean nothing here.
     """
 
     items: list[Tag] = wire(shape=["Tag"], default=UNSET)

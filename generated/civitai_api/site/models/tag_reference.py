@@ -9,9 +9,9 @@ class TagReference(ApiModel):
     """A tag with its id.
 
     Attributes:
-        id: Id of the tag.
-        name: Name of the tag.
-        is_category: Whether the tag is a category. Only for articles.
+        id (int): Id of the tag.
+        name (str): Name of the tag.
+        is_category (bool): Whether the tag is a category. Only for articles.
     """
 
     id: int | Unset = wire(default=UNSET)

@@ -9,10 +9,10 @@ class Tensor(ApiModel):
     """A tensor in a model file.
 
     Attributes:
-        name: Name of the tensor.
-        shape: Its dimensions.
-        dtype: Its data type.
-        size_bytes: Its size in bytes.
+        name (str): Name of the tensor.
+        shape (list[int]): Its dimensions.
+        dtype (str): Its data type.
+        size_bytes (int): Its size in bytes.
     """
 
     name: str = wire(default=UNSET)

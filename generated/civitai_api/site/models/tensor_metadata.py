@@ -17,13 +17,13 @@ class TensorMetadata(ApiModel):
     """Tensors of a model file and the graphics memory it needs.
 
     Attributes:
-        format: Format of the file.
-        tensor_count: Number of tensors.
-        total_tensor_bytes: Size of all tensors in bytes.
-        dtype_counts: How many tensors there are of each data type.
-        largest_tensor: The largest tensor. Null when there are none.
-        vram_estimate: Graphics memory it needs. Null when it cannot be estimated.
-        tensors: The tensors. Absent from summaries.
+        format (TensorFileFormat): Format of the file.
+        tensor_count (int): Number of tensors.
+        total_tensor_bytes (int): Size of all tensors in bytes.
+        dtype_counts (list[TensorTypeCount]): How many tensors there are of each data type.
+        largest_tensor (Tensor | None): The largest tensor. Null when there are none.
+        vram_estimate (VramEstimate | None): Graphics memory it needs. Null when it cannot be estimated.
+        tensors (list[Tensor]): The tensors. Absent from summaries.
     """
 
     format: TensorFileFormat = wire(default=UNSET)

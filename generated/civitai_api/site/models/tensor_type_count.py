@@ -9,9 +9,9 @@ class TensorTypeCount(ApiModel):
     """How many tensors there are of a data type.
 
     Attributes:
-        dtype: The data type, such as `F16`.
-        count: Number of tensors.
-        bytes_: Their size in bytes.
+        dtype (str): The data type, such as `F16`.
+        count (int): Number of tensors.
+        bytes_ (int): Their size in bytes.
     """
 
     dtype: str = wire(default=UNSET)

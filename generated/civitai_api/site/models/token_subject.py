@@ -14,8 +14,8 @@ class TokenSubject(ApiModel):
     """What a token stands for.
 
     Attributes:
-        type: Kind of token.
-        id: Number of the API key, or name of the OAuth client.
+        type (TokenSubjectType): Kind of token.
+        id (int | str): Number of the API key, or name of the OAuth client.
     """
 
     type: TokenSubjectType = wire(default=UNSET)

@@ -9,11 +9,11 @@ class UploadAbortion(ApiModel):
     """An upload to give up.
 
     Attributes:
-        bucket: Bucket of the storage, from the beginning of the upload.
-        key: Key of the file, from the beginning of the upload.
-        type: What the upload is for.
-        upload_id: Id of the upload.
-        backend: Name of the storage, from the beginning of the upload.
+        bucket (str): Bucket of the storage, from the beginning of the upload.
+        key (str): Key of the file, from the beginning of the upload.
+        type (str): What the upload is for.
+        upload_id (str): Id of the upload.
+        backend (str): Name of the storage, from the beginning of the upload.
     """
 
     bucket: str

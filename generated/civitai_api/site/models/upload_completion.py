@@ -14,12 +14,12 @@ class UploadCompletion(ApiModel):
     """An upload whose parts are all there.
 
     Attributes:
-        bucket: Bucket of the storage, from the beginning of the upload.
-        key: Key of the file, from the beginning of the upload.
-        type: What the upload is for.
-        upload_id: Id of the upload.
-        parts: The parts in their order.
-        backend: Name of the storage, from the beginning of the upload.
+        bucket (str): Bucket of the storage, from the beginning of the upload.
+        key (str): Key of the file, from the beginning of the upload.
+        type (str): What the upload is for.
+        upload_id (str): Id of the upload.
+        parts (list[UploadPart]): The parts in their order.
+        backend (str): Name of the storage, from the beginning of the upload.
     """
 
     bucket: str

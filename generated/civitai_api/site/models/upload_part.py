@@ -9,8 +9,8 @@ class UploadPart(ApiModel):
     """A part that was uploaded.
 
     Attributes:
-        e_tag: The `ETag` header of the answer to its PUT.
-        part_number: Number of the part.
+        e_tag (str): The `ETag` header of the answer to its PUT.
+        part_number (int): Number of the part.
     """
 
     e_tag: str = wire("ETag")

@@ -9,8 +9,8 @@ class UploadPartUrl(ApiModel):
     """Where to put a part.
 
     Attributes:
-        url: Signed address for the PUT.
-        part_number: Number of the part.
+        url (str): Signed address for the PUT.
+        part_number (int): Number of the part.
     """
 
     url: str = wire(default=UNSET)

@@ -9,11 +9,11 @@ class User(ApiModel):
     """A user in brief.
 
     Attributes:
-        id: Id of the user.
-        username: Name of the user.
-        avatar_url: The user's picture, as an address or as the bare key of an image.
-        avatar_nsfw: Content level of the picture, as for images.
-        meta: Always null.
+        id (int): Id of the user.
+        username (str): Name of the user.
+        avatar_url (str | None): The user's picture, as an address or as the bare key of an image.
+        avatar_nsfw (int): Content level of the picture, as for images.
+        meta (None): Always null.
     """
 
     id: int = wire(default=UNSET)

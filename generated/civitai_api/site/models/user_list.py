@@ -14,7 +14,7 @@ class UserList(ApiModel):
     """Users that were found.
 
     Attributes:
-        items: The users.
+        items (list[User]): The users.
     """
 
     items: list[User] = wire(shape=["User"], default=UNSET)

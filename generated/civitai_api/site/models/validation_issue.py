@@ -9,9 +9,9 @@ class ValidationIssue(ApiModel):
     """What is wrong with a parameter.
 
     Attributes:
-        code: Kind of issue, such as `too_big`.
-        path: Where it is, from the outside to the inside.
-        message: What is wrong.
+        code (str): Kind of issue, such as `too_big`.
+        path (list[str | int]): Where it is, from the outside to the inside.
+        message (str): What is wrong.
     """
 
     code: str = wire(default=UNSET)

@@ -14,11 +14,11 @@ class Vault(ApiModel):
     """How large a vault is and how much of it is used.
 
     Attributes:
-        user_id: Id of the owner.
-        storage_kb: Quota in kibibytes.
-        used_storage_kb: Used space in kibibytes.
-        meta: Notes of the service.
-        updated_at: When the vault was last changed.
+        user_id (int): Id of the owner.
+        storage_kb (float): Quota in kibibytes.
+        used_storage_kb (float): Used space in kibibytes.
+        meta (dict[str, Any]): Notes of the service.
+        updated_at (datetime): When the vault was last changed.
     """
 
     user_id: int = wire("userId", default=UNSET)

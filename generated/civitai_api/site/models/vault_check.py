@@ -14,8 +14,8 @@ class VaultCheck(ApiModel):
     """Whether a version lies in the vault.
 
     Attributes:
-        model_version_id: Id of the version.
-        vault_item: The item, without its cover. Null when the version is not in the vault.
+        model_version_id (int): Id of the version.
+        vault_item (VaultItem | None): The item, without its cover. Null when the version is not in the vault.
     """
 
     model_version_id: int = wire("modelVersionId", default=UNSET)

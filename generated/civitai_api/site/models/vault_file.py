@@ -9,10 +9,10 @@ class VaultFile(ApiModel):
     """A model file in a vault.
 
     Attributes:
-        id: Id of the file.
-        size_kb: Size in kibibytes.
-        url: Where the vault keeps it.
-        display_name: Name that it is downloaded under.
+        id (int): Id of the file.
+        size_kb (float): Size in kibibytes.
+        url (str): Where the vault keeps it.
+        display_name (str): Name that it is downloaded under.
     """
 
     id: int = wire(default=UNSET)

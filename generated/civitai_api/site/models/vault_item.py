@@ -20,28 +20,28 @@ class VaultItem(ApiModel):
     """A model version in a vault.
 
     Attributes:
-        id: Id of the item.
-        vault_id: Id of the vault.
-        status: State of the copy.
-        files: Model files that were copied.
-        model_version_id: Id of the version.
-        model_id: Id of the model.
-        model_name: Name of the model.
-        version_name: Name of the version.
-        creator_id: Id of the creator. Null when the user is gone.
-        creator_name: Name of the creator.
-        type: Kind of resource.
-        base_model: Model family it is made for.
-        category: Category of the model.
-        created_at: When the version was created.
-        added_at: When it was put into the vault.
-        refreshed_at: When the copy was last renewed.
-        model_size_kb: Size of the model files in kibibytes.
-        details_size_kb: Size of the details in kibibytes.
-        images_size_kb: Size of the images in kibibytes.
-        notes: Notes of the owner.
-        meta: How copying went.
-        cover_image_url: Address of the cover. Only in lists.
+        id (int): Id of the item.
+        vault_id (int): Id of the vault.
+        status (VaultItemStatus): State of the copy.
+        files (list[VaultFile]): Model files that were copied.
+        model_version_id (int): Id of the version.
+        model_id (int): Id of the model.
+        model_name (str): Name of the model.
+        version_name (str): Name of the version.
+        creator_id (int | None): Id of the creator. Null when the user is gone.
+        creator_name (str): Name of the creator.
+        type (ModelType): Kind of resource.
+        base_model (BaseModel): Model family it is made for.
+        category (str): Category of the model.
+        created_at (datetime): When the version was created.
+        added_at (datetime): When it was put into the vault.
+        refreshed_at (datetime | None): When the copy was last renewed.
+        model_size_kb (float): Size of the model files in kibibytes.
+        details_size_kb (float): Size of the details in kibibytes.
+        images_size_kb (float): Size of the images in kibibytes.
+        notes (str | None): Notes of the owner.
+        meta (VaultItemMeta): How copying went.
+        cover_image_url (str | None): Address of the cover. Only in lists.
     """
 
     id: int = wire(default=UNSET)

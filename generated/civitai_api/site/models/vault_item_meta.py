@@ -9,9 +9,9 @@ class VaultItemMeta(ApiModel):
     """How copying a version into the vault went.
 
     Attributes:
-        failures: Failed attempts.
-        latest_error: Why the last one failed.
-        processing_started_at: When the current attempt began.
+        failures (int): Failed attempts.
+        latest_error (str): Why the last one failed.
+        processing_started_at (str | float | None): When the current attempt began.
     """
 
     failures: int | Unset = wire(default=UNSET)

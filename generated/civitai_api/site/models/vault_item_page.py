@@ -14,12 +14,12 @@ class VaultItemPage(ApiModel):
     """A page of vault items.
 
     Attributes:
-        items: The items. Absent when the service reports a membership error.
-        total_items: Items in the whole list.
-        current_page: Number of this page.
-        page_size: Items per page.
-        total_pages: Pages in the whole list.
-        vault: Null, and alone, when the service reports a membership error. Absent otherwise.
+        items (list[VaultItem]): The items. Absent when the service reports a membership error.
+        total_items (int): Items in the whole list.
+        current_page (int): Number of this page.
+        page_size (int): Items per page.
+        total_pages (int): Pages in the whole list.
+        vault (None): Null, and alone, when the service reports a membership error. Absent otherwise.
     """
 
     items: list[VaultItem] | Unset = wire(shape=["VaultItem"], default=UNSET)

@@ -14,7 +14,7 @@ class VaultResponse(ApiModel):
     """The caller's vault, if any.
 
     Attributes:
-        vault: The vault. Null without membership and without an older vault.
+        vault (Vault | None): The vault. Null without membership and without an older vault.
     """
 
     vault: Vault | None = wire(shape="Vault", default=UNSET)

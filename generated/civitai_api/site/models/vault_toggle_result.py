@@ -9,8 +9,9 @@ class VaultToggleResult(ApiModel):
     """Which way a version went.
 
     Attributes:
-        success: Always true.
-        vault_id: Id of the vault item, not of the vault, when the version was put in. Absent when it was taken out.
+        success (bool): Always true.
+        vault_id (int): Id of the vault item, not of the vault, when the version was put in. Absent when it was
+            taken out.
     """
 
     success: bool = wire(default=UNSET)

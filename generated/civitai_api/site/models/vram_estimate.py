@@ -9,13 +9,13 @@ class VramEstimate(ApiModel):
     """Graphics memory that a model file needs, in bytes.
 
     Attributes:
-        estimated_minimum_vram_bytes: Least memory that it should run with.
-        recommended_vram_bytes: Memory that it runs well with.
-        resident_weights_bytes: Weights that have to stay in memory.
-        fully_resident_weights_bytes: Weights when all of them stay in memory.
-        inference_reserve_bytes: Reserve for the computation.
-        extra_reserved_bytes: Further reserve.
-        dynamic_vram_page_bytes: Weights that are loaded at a time when not all stay in memory.
+        estimated_minimum_vram_bytes (int): Least memory that it should run with.
+        recommended_vram_bytes (int): Memory that it runs well with.
+        resident_weights_bytes (int): Weights that have to stay in memory.
+        fully_resident_weights_bytes (int): Weights when all of them stay in memory.
+        inference_reserve_bytes (int): Reserve for the computation.
+        extra_reserved_bytes (int): Further reserve.
+        dynamic_vram_page_bytes (int): Weights that are loaded at a time when not all stay in memory.
     """
 
     estimated_minimum_vram_bytes: int | Unset = wire("estimatedMinimumVramBytes", default=UNSET)

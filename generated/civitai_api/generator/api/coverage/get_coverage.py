@@ -21,7 +21,7 @@ def request(
     Whether the providers can run the given models at present.
 
     Args:
-        model: AIRs of the models in question; repeat the key for each.
+        model (list[str]): AIRs of the models in question; repeat the key for each.
     """
     return Request(
         service="generator",

@@ -18,7 +18,8 @@ def request(
     Cancels one job. Any 2xx answer is a success.
 
     Args:
-        force: True cancels jobs that a worker has already claimed as well.
+        job_id (str)
+        force (bool): True cancels jobs that a worker has already claimed as well.
     """
     return Request(
         service="generator",

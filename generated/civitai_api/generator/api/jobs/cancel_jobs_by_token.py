@@ -18,8 +18,8 @@ def request(
     Cancels all jobs that were submitted together. Any 2xx answer is a success.
 
     Args:
-        token: Token of the batch, as returned on submission.
-        force: True cancels jobs that a worker has already claimed as well.
+        token (str): Token of the batch, as returned on submission.
+        force (bool): True cancels jobs that a worker has already claimed as well.
     """
     return Request(
         service="generator",

@@ -21,7 +21,8 @@ def request(
     State of one job.
 
     Args:
-        detailed: True adds the full definition of each job as `job`.
+        job_id (str)
+        detailed (bool): True adds the full definition of each job as `job`.
     """
     return Request(
         service="generator",

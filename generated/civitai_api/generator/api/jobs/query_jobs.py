@@ -23,7 +23,7 @@ def request(
 
     Args:
         body: What to look for.
-        detailed: True adds the full definition of each job as `job`.
+        detailed (bool): True adds the full definition of each job as `job`.
     """
     return Request(
         service="generator",

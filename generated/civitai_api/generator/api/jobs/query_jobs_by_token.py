@@ -22,10 +22,10 @@ def request(
     State of all jobs that were submitted together.
 
     Args:
-        token: Token of the batch, as returned on submission.
-        wait: True holds the answer back until the jobs are finished, for about ten minutes at most. Allow for that
-            in the client's time-out.
-        detailed: True adds the full definition of each job as `job`.
+        token (str): Token of the batch, as returned on submission.
+        wait (bool): True holds the answer back until the jobs are finished, for about ten minutes at most. Allow
+            for that in the client's time-out.
+        detailed (bool): True adds the full definition of each job as `job`.
     """
     return Request(
         service="generator",

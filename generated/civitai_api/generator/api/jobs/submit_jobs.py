@@ -27,11 +27,11 @@ def request(
 
     Args:
         body: The jobs to run.
-        wait: True holds the answer back until the jobs are finished, for about ten minutes at most. Allow for that
-            in the client's time-out.
-        detailed: True adds the full definition of each job as `job`.
-        whatif: True returns the price in `cost` without running anything.
-        charge: True asks for the cost to be taken from the caller's Buzz.
+        wait (bool): True holds the answer back until the jobs are finished, for about ten minutes at most. Allow
+            for that in the client's time-out.
+        detailed (bool): True adds the full definition of each job as `job`.
+        whatif (bool): True returns the price in `cost` without running anything.
+        charge (bool): True asks for the cost to be taken from the caller's Buzz.
     """
     return Request(
         service="generator",

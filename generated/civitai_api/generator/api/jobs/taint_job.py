@@ -22,6 +22,7 @@ def request(
 
     Args:
         body: Why the job is tainted.
+        job_id (str)
     """
     return Request(
         service="generator",

@@ -23,7 +23,7 @@ def request(
 
     Args:
         body: Why the jobs are tainted.
-        token: Token of the batch; without it the properties in the body choose the jobs.
+        token (str): Token of the batch; without it the properties in the body choose the jobs.
     """
     return Request(
         service="generator",

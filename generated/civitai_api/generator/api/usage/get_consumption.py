@@ -23,8 +23,8 @@ def request(
     What the caller has used within a period.
 
     Args:
-        start_date: Start of the period.
-        end_date: End of the period.
+        start_date (datetime): Start of the period.
+        end_date (datetime): End of the period.
     """
     return Request(
         service="generator",

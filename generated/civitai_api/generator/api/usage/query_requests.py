@@ -21,9 +21,9 @@ def request(
     The caller's earlier submissions with their jobs, page by page.
 
     Args:
-        cursor: Where to go on. How to write the cursor object of the previous answer as a string has not been
+        cursor (str): Where to go on. How to write the cursor object of the previous answer as a string has not been
             published.
-        take: Number of requests per page.
+        take (int): Number of requests per page.
     """
     return Request(
         service="generator",

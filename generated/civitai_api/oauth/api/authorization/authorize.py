@@ -36,17 +36,17 @@ def request(
     here.
 
     Args:
-        client_id: Identifier of the application. Identifiers that start with `appblk-` are refused.
-        redirect_uri: Where the browser returns to; has to equal a registered address. For the hosts `localhost`,
-            `127.0.0.1` and `::1` any port will do as long as scheme and path are the registered ones.
-        response_type: Kind of answer; only the code flow exists.
-        scope: Requested permissions as a decimal bit mask. A bit beyond the client's own ceiling fails the whole
-            request with `invalid_scope`; `UserRead` is added in any case.
-        state: Opaque value that comes back unchanged; compare it to detect forged redirects.
-        code_challenge: Unpadded base64url of the SHA-256 of the code verifier. The server insists on it for public
-            clients only; send it always.
-        code_challenge_method: How the challenge was derived from the verifier.
-        nonce: Random value to be echoed in an ID token. Without it the token answer has no `id_token`.
+        client_id (str): Identifier of the application. Identifiers that start with `appblk-` are refused.
+        redirect_uri (str): Where the browser returns to; has to equal a registered address. For the hosts
+            `localhost`, `127.0.0.1` and `::1` any port will do as long as scheme and path are the registered ones.
+        response_type (ResponseType): Kind of answer; only the code flow exists.
+        scope (int): Requested permissions as a decimal bit mask. A bit beyond the client's own ceiling fails the
+            whole request with `invalid_scope`; `UserRead` is added in any case.
+        state (str): Opaque value that comes back unchanged; compare it to detect forged redirects.
+        code_challenge (str): Unpadded base64url of the SHA-256 of the code verifier. The server insists on it for
+            public clients only; send it always.
+        code_challenge_method (CodeChallengeMethod): How the challenge was derived from the verifier.
+        nonce (str): Random value to be echoed in an ID token. Without it the token answer has no `id_token`.
     """
     return Request(
         service="oauth",

@@ -24,11 +24,11 @@ def request(
     Redirects to the content of a blob. Follow the redirect without the bearer token.
 
     Args:
-        blob_id: Identifies the blob.
-        workflow_id: The workflow the blob belongs to.
-        nsfw_level: Maturity of the content.
-        filename: File name to offer in `Content-Disposition`.
-        download: Has the content offered for saving instead of viewing.
+        blob_id (str): Identifies the blob.
+        workflow_id (str): The workflow the blob belongs to.
+        nsfw_level (NSFWLevel): Maturity of the content.
+        filename (str): File name to offer in `Content-Disposition`.
+        download (bool): Has the content offered for saving instead of viewing.
     """
     return Request(
         service="orchestration",

@@ -17,7 +17,7 @@ def request(
     The archive a `blobArchive` step made, behind its signed URL.
 
     Args:
-        encrypted_token: The signed part of the URL; opaque.
+        encrypted_token (str): The signed part of the URL; opaque.
     """
     return Request(
         service="orchestration",

@@ -17,7 +17,7 @@ def request(
     The content behind a signed blob URL. The URL is the credential; a bearer token on top is refused.
 
     Args:
-        encrypted_token: The signed part of the URL; opaque.
+        encrypted_token (str): The signed part of the URL; opaque.
     """
     return Request(
         service="orchestration",

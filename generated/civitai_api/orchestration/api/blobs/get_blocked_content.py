@@ -15,7 +15,7 @@ def request(
     Stands in for the content of a blob that is withheld: never answers with content.
 
     Args:
-        encrypted_token: The signed part of the URL; opaque.
+        encrypted_token (str): The signed part of the URL; opaque.
     """
     return Request(
         service="orchestration",

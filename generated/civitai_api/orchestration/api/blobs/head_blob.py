@@ -17,7 +17,7 @@ def request(
     Tells whether a blob exists, without its content.
 
     Args:
-        blob_id: Identifies the blob.
+        blob_id (str): Identifies the blob.
     """
     return Request(
         service="orchestration",

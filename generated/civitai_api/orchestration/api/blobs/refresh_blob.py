@@ -20,7 +20,7 @@ def request(
     Gives a new signed URL for a blob and keeps it for 30 more days. For when the old URL answers 401 or 403.
 
     Args:
-        blob_id: Identifies the blob.
+        blob_id (str): Identifies the blob.
     """
     return Request(
         service="orchestration",

@@ -17,7 +17,7 @@ def request(
     Drops the cached tokens of a user.
 
     Args:
-        user_id: Identifies the user on the site.
+        user_id (int): Identifies the user on the site.
     """
     return Request(
         service="orchestration",

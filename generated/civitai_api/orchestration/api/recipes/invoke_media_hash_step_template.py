@@ -25,10 +25,11 @@ def request(
     Computes perceptual hashes of a medium; gives them by kind.
 
     Args:
-        experimental: Allows workers and features that are still being tried out.
-        allow_mature_content: Allows mature output, which is paid in yellow Buzz.
-        whatif: Prices and checks only: nothing runs and nothing is charged.
-        ephemeral: Keeps nothing once the work is final.
+        body
+        experimental (bool): Allows workers and features that are still being tried out.
+        allow_mature_content (bool): Allows mature output, which is paid in yellow Buzz.
+        whatif (bool): Prices and checks only: nothing runs and nothing is charged.
+        ephemeral (bool): Keeps nothing once the work is final.
     """
     return Request(
         service="orchestration",

@@ -21,7 +21,7 @@ def request(
     answer can differ from the one asked for.
 
     Args:
-        air: AIR URN of the resource; not one of Hugging Face's plain paths.
+        air (str): AIR URN of the resource; not one of Hugging Face's plain paths.
     """
     return Request(
         service="orchestration",

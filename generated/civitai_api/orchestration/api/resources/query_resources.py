@@ -23,9 +23,9 @@ def request(
     Lists resources in one of the views.
 
     Args:
-        view: Which view of the resources to list; required, 400 without it.
-        cursor: Where to go on: `next` of the page before.
-        take: The most members a page may have.
+        view (ResourceView): Which view of the resources to list; required, 400 without it.
+        cursor (str): Where to go on: `next` of the page before.
+        take (int): The most members a page may have.
     """
     return Request(
         service="orchestration",

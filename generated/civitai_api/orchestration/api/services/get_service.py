@@ -22,9 +22,9 @@ def request(
     Gives one service with its history. Needs no token.
 
     Args:
-        service_id: Identifies the service, as `image/flux2/klein/createImage/9b`.
-        window: How far back the figures reach, as `24h`.
-        interval: Length of a bucket of the history, as `1h`.
+        service_id (str): Identifies the service, as `image/flux2/klein/createImage/9b`.
+        window (str): How far back the figures reach, as `24h`.
+        interval (str): Length of a bucket of the history, as `1h`.
     """
     return Request(
         service="orchestration",

@@ -29,14 +29,14 @@ def request(
     Lists what can be run, with status, price and latency. Needs no token.
 
     Args:
-        category: Only services of this category, such as `image`.
-        prefix: Only services whose id begins with this.
-        tags: Only what has these tags.
-        query: Text to search for.
-        status: Only services in this status.
-        window: How far back the figures reach, as `24h`.
-        limit: The most members a page may have.
-        offset: How many members to skip.
+        category (str): Only services of this category, such as `image`.
+        prefix (str): Only services whose id begins with this.
+        tags (list[str]): Only what has these tags.
+        query (str): Text to search for.
+        status (ServiceStatus): Only services in this status.
+        window (str): How far back the figures reach, as `24h`.
+        limit (int): The most members a page may have.
+        offset (int): How many members to skip.
     """
     return Request(
         service="orchestration",

@@ -17,7 +17,7 @@ def request(
     The content of a file while it is being written.
 
     Args:
-        blob_key: Identifies the file.
+        blob_key (str): Identifies the file.
     """
     return Request(
         service="orchestration",

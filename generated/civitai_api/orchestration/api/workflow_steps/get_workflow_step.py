@@ -21,8 +21,8 @@ def request(
     Gives one step of a workflow.
 
     Args:
-        workflow_id: Identifies the workflow.
-        step_name: Name of the step.
+        workflow_id (str): Identifies the workflow.
+        step_name (str): Name of the step.
     """
     return Request(
         service="orchestration",

@@ -23,8 +23,9 @@ def request(
     Changes a step that has not started with JSON Patch.
 
     Args:
-        workflow_id: Identifies the workflow.
-        step_name: Name of the step.
+        body
+        workflow_id (str): Identifies the workflow.
+        step_name (str): Name of the step.
     """
     return Request(
         service="orchestration",

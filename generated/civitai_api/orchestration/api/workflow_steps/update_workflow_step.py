@@ -22,8 +22,9 @@ def request(
     Changes the metadata of a step that has not started.
 
     Args:
-        workflow_id: Identifies the workflow.
-        step_name: Name of the step.
+        body
+        workflow_id (str): Identifies the workflow.
+        step_name (str): Name of the step.
     """
     return Request(
         service="orchestration",

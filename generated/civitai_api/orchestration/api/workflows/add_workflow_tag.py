@@ -18,7 +18,8 @@ def request(
     Adds one tag, which the body carries as a bare JSON string.
 
     Args:
-        workflow_id: Identifies the workflow.
+        body
+        workflow_id (str): Identifies the workflow.
     """
     return Request(
         service="orchestration",

@@ -17,7 +17,7 @@ def request(
     Removes a workflow and its record; work that has not started may be refunded.
 
     Args:
-        workflow_id: Identifies the workflow.
+        workflow_id (str): Identifies the workflow.
     """
     return Request(
         service="orchestration",

@@ -23,10 +23,10 @@ def request(
     deployments answer 400 to a number there: ask without it then.
 
     Args:
-        workflow_id: Identifies the workflow.
-        wait: Seconds to hold the answer until the workflow is final. A gateway ends every request at 100 s: stay at
-            90 or below.
-        hide_mature_content: Gives mature blobs without their `url`.
+        workflow_id (str): Identifies the workflow.
+        wait (int): Seconds to hold the answer until the workflow is final. A gateway ends every request at 100 s:
+            stay at 90 or below.
+        hide_mature_content (bool): Gives mature blobs without their `url`.
     """
     return Request(
         service="orchestration",

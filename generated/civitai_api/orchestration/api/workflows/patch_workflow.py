@@ -22,7 +22,8 @@ def request(
     Changes a workflow with JSON Patch.
 
     Args:
-        workflow_id: Identifies the workflow.
+        body
+        workflow_id (str): Identifies the workflow.
     """
     return Request(
         service="orchestration",

@@ -33,16 +33,17 @@ def request(
     archive. Hides mature content unless told otherwise, unlike the other calls.
 
     Args:
-        cursor: Where to go on: `next` of the page before.
-        take: The most members a page may have.
-        tags: Only workflows that have all of these tags.
-        query: Text to search the metadata for.
-        ascending: Oldest first instead of newest first.
-        hide_mature_content: Gives mature blobs without their `url`. On by default here, unlike in the other calls.
-        from_date: Only workflows submitted at or after this.
-        to_date: Only workflows submitted at or before this.
-        exclude_failed: Leaves failed workflows out.
-        accept: `application/zip` asks for the blobs of all matching workflows as one archive.
+        cursor (str): Where to go on: `next` of the page before.
+        take (int): The most members a page may have.
+        tags (list[str]): Only workflows that have all of these tags.
+        query (str): Text to search the metadata for.
+        ascending (bool): Oldest first instead of newest first.
+        hide_mature_content (bool): Gives mature blobs without their `url`. On by default here, unlike in the other
+            calls.
+        from_date (datetime): Only workflows submitted at or after this.
+        to_date (datetime): Only workflows submitted at or before this.
+        exclude_failed (bool): Leaves failed workflows out.
+        accept (str): `application/zip` asks for the blobs of all matching workflows as one archive.
     """
     return Request(
         service="orchestration",

@@ -17,7 +17,7 @@ def request(
     Removes all tags of a workflow.
 
     Args:
-        workflow_id: Identifies the workflow.
+        workflow_id (str): Identifies the workflow.
     """
     return Request(
         service="orchestration",

@@ -18,8 +18,8 @@ def request(
     Removes one tag of a workflow.
 
     Args:
-        workflow_id: Identifies the workflow.
-        tag: The tag to remove.
+        workflow_id (str): Identifies the workflow.
+        tag (str): The tag to remove.
     """
     return Request(
         service="orchestration",

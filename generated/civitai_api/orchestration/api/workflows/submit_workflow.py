@@ -25,11 +25,12 @@ def request(
     a repeat answers the first workflow and charges nothing; only that makes it safe to repeat.
 
     Args:
-        wait: Seconds to hold the answer until the workflow is final. A gateway ends every request at 100 s: stay at
-            90 or below.
-        whatif: Prices and checks only: the answer is a workflow with `cost` and `transactions`, nothing runs and
-            nothing is charged. An `externalId` is stored nevertheless: leave it out.
-        hide_mature_content: Gives mature blobs without their `url`.
+        body
+        wait (int): Seconds to hold the answer until the workflow is final. A gateway ends every request at 100 s:
+            stay at 90 or below.
+        whatif (bool): Prices and checks only: the answer is a workflow with `cost` and `transactions`, nothing runs
+            and nothing is charged. An `externalId` is stored nevertheless: leave it out.
+        hide_mature_content (bool): Gives mature blobs without their `url`.
     """
     return Request(
         service="orchestration",

@@ -21,7 +21,8 @@ def request(
     Cancels a workflow and keeps its record, releases withheld mature output, or changes metadata and tags.
 
     Args:
-        workflow_id: Identifies the workflow.
+        body
+        workflow_id (str): Identifies the workflow.
     """
     return Request(
         service="orchestration",

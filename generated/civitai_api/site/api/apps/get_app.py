@@ -20,7 +20,7 @@ def request(
     Gives one app of the directory with its description and screenshots.
 
     Args:
-        slug: Short name of the app. At least 1 characters.
+        slug (str): Short name of the app. At least 1 characters.
     """
     return Request(
         service="site",

@@ -27,12 +27,12 @@ def request(
     Lists the apps of the directory, which may still be empty. At most 60 requests a minute.
 
     Args:
-        kind: Only apps of this kind.
-        category: Only apps of this category.
-        sort: Order of the items.
-        cursor: Where to go on, taken as it is from `metadata.nextCursor` of the page before. At most 128
+        kind (AppKindFilter): Only apps of this kind.
+        category (AppCategory): Only apps of this category.
+        sort (AppSort): Order of the items.
+        cursor (str): Where to go on, taken as it is from `metadata.nextCursor` of the page before. At most 128
             characters.
-        limit: Items per page. 1 to 50.
+        limit (int): Items per page. 1 to 50.
     """
     return Request(
         service="site",

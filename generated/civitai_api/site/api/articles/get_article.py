@@ -20,7 +20,7 @@ def request(
     Gives one article with its text. Shares the rate limit of the article list.
 
     Args:
-        id: Id of the article.
+        id (int): Id of the article.
     """
     return Request(
         service="site",

@@ -29,14 +29,14 @@ def request(
     requests a minute per address to 120 per user.
 
     Args:
-        limit: Items per page. 1 to 100.
-        cursor: Where to go on, taken as it is from `metadata.nextCursor` of the page before. At most 100
+        limit (int): Items per page. 1 to 100.
+        cursor (str): Where to go on, taken as it is from `metadata.nextCursor` of the page before. At most 100
             characters.
-        query: Text that the title contains.
-        tags: Only articles with one of the tags with these ids.
-        username: Only articles of the user with exactly this name. An unknown name gives 404.
-        sort: Order of the items. `Most Bookmarks` and `Most Collected` are the same.
-        nsfw: Include mature articles.
+        query (str): Text that the title contains.
+        tags (list[int]): Only articles with one of the tags with these ids.
+        username (str): Only articles of the user with exactly this name. An unknown name gives 404.
+        sort (ArticleSort): Order of the items. `Most Bookmarks` and `Most Collected` are the same.
+        nsfw (bool): Include mature articles.
     """
     return Request(
         service="site",

@@ -20,7 +20,7 @@ def request(
     Gives one known bug.
 
     Args:
-        id: Id of the bug.
+        id (int): Id of the bug.
     """
     return Request(
         service="site",

@@ -26,12 +26,12 @@ def request(
     Lists known bugs of the site.
 
     Args:
-        limit: Items per page. The service ignores numbers out of range. 1 to 200.
-        cursor: Number of items to skip, from `metadata.nextCursor` of the page before.
-        statuses: Only bugs in one of these states.
-        tags: Only bugs with one of these tags.
-        include_closed: List closed bugs too. Leave the key out otherwise.
-        search: Text to search for.
+        limit (int): Items per page. The service ignores numbers out of range. 1 to 200.
+        cursor (int): Number of items to skip, from `metadata.nextCursor` of the page before.
+        statuses (list[str]): Only bugs in one of these states.
+        tags (list[str]): Only bugs with one of these tags.
+        include_closed (bool): List closed bugs too. Leave the key out otherwise.
+        search (str): Text to search for.
     """
     return Request(
         service="site",

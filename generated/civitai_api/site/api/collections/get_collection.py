@@ -20,7 +20,7 @@ def request(
     Gives one public or unlisted collection, without its items. Shares the rate limit of the collection list.
 
     Args:
-        id: Id of the collection.
+        id (int): Id of the collection.
     """
     return Request(
         service="site",

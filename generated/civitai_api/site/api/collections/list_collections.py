@@ -25,11 +25,12 @@ def request(
     Lists public collections. At most 60 requests a minute per address, or 120 per user with a token.
 
     Args:
-        limit: Items per page. 1 to 100.
-        cursor: Id of the first collection of the page, from `metadata.nextCursor`. Refused beside `Most Followers`.
-        query: Text to search the names for. Surrounding white space is dropped. At most 100 characters.
-        sort: Order of the items.
-        nsfw: Include mature collections.
+        limit (int): Items per page. 1 to 100.
+        cursor (int): Id of the first collection of the page, from `metadata.nextCursor`. Refused beside `Most
+            Followers`.
+        query (str): Text to search the names for. Surrounding white space is dropped. At most 100 characters.
+        sort (CollectionSort): Order of the items.
+        nsfw (bool): Include mature collections.
     """
     return Request(
         service="site",

@@ -20,7 +20,7 @@ def request(
     Gives a static text of the site, such as `tos`, `privacy` or `rules/minors`.
 
     Args:
-        slug: Path of the text. Its segments consist of letters, digits, underscore and hyphen.
+        slug (str): Path of the text. Its segments consist of letters, digits, underscore and hyphen.
     """
     return Request(
         service="site",

@@ -22,9 +22,9 @@ def request(
     Lists users who have published models, in no defined order. The call can be slow.
 
     Args:
-        limit: Items per page. 1 to 200.
-        page: Page number. At least 0.
-        query: Text that the username contains, in any letter case. Totals are then lower bounds.
+        limit (int): Items per page. 1 to 200.
+        page (int): Page number. At least 0.
+        query (str): Text that the username contains, in any letter case. Totals are then lower bounds.
     """
     return Request(
         service="site",

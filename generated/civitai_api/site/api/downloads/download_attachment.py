@@ -18,7 +18,7 @@ def request(
     `application/json`.
 
     Args:
-        file_id: Id of the attachment.
+        file_id (int): Id of the attachment.
     """
     return Request(
         service="site",

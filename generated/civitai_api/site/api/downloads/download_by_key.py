@@ -17,7 +17,7 @@ def request(
     Leads to a file by its key in the site's storage. The last resort after all other download routes.
 
     Args:
-        key: Key of the file in the storage, with its slashes. At least 1 characters.
+        key (str): Key of the file in the storage, with its slashes. At least 1 characters.
     """
     return Request(
         service="site",

@@ -34,13 +34,13 @@ def request(
     redirect to a page, in place of JSON errors.
 
     Args:
-        model_version_id: Id of the version. At least 1.
-        type: A file of this type; if there is none, a linked component of that kind.
-        format: A file in this format.
-        size: The full or the pruned file.
-        fp: A file of this precision, such as `fp16`. At most 64 characters.
-        quant_type: A GGUF file of this quantisation, such as `Q4_K_M`. At most 64 characters.
-        file_id: Exactly the file with this id, whatever the other parameters prefer.
+        model_version_id (int): Id of the version. At least 1.
+        type (ModelFileType): A file of this type; if there is none, a linked component of that kind.
+        format (ModelFileFormat): A file in this format.
+        size (ModelFileSize): The full or the pruned file.
+        fp (str): A file of this precision, such as `fp16`. At most 64 characters.
+        quant_type (str): A GGUF file of this quantisation, such as `Q4_K_M`. At most 64 characters.
+        file_id (int): Exactly the file with this id, whatever the other parameters prefer.
     """
     return Request(
         service="site",

@@ -17,7 +17,7 @@ def request(
     Leads to the training data of a version, by way of its model download route.
 
     Args:
-        model_version_id: Id of the version. At least 1.
+        model_version_id (int): Id of the version. At least 1.
     """
     return Request(
         service="site",

@@ -16,8 +16,8 @@ def request(
     Streams the result of one epoch of the caller's own training.
 
     Args:
-        model_version_id: Id of the version that was trained. At least 1.
-        epoch_number: Number of the epoch.
+        model_version_id (int): Id of the version that was trained. At least 1.
+        epoch_number (int): Number of the epoch.
     """
     return Request(
         service="site",

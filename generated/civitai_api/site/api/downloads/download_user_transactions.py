@@ -19,11 +19,11 @@ def request(
     Gives the caller's Buzz transactions as a table.
 
     Args:
-        account_types: Only these Buzz accounts, separated by commas.
-        start: Only transactions from this time on.
-        end: Only transactions up to this time.
-        type: Only transactions of the type with this number.
-        probe: Only find out whether the download would be given.
+        account_types (str): Only these Buzz accounts, separated by commas.
+        start (str): Only transactions from this time on.
+        end (str): Only transactions up to this time.
+        type (str): Only transactions of the type with this number.
+        probe (str): Only find out whether the download would be given.
     """
     return Request(
         service="site",

@@ -22,9 +22,9 @@ def request(
     Leads to a file of an item in the caller's vault.
 
     Args:
-        vault_item_id: Id of the vault item.
-        type: Which file of the item.
-        file_id: Which model file, for type `model`.
+        vault_item_id (int): Id of the vault item.
+        type (VaultDownloadType): Which file of the item.
+        file_id (int): Which model file, for type `model`.
     """
     return Request(
         service="site",

@@ -48,30 +48,31 @@ def request(
     page. Page with `cursor`: a `page` beyond the thousandth item is refused.
 
     Args:
-        limit: Items per page. 0 is accepted but gives no useful page. 0 to 200.
-        page: Page number. Ignored beside `cursor`, and refused when `page` times `limit` is more than 1000.
-        cursor: Where to go on, taken as it is from `metadata.nextCursor` of the page before.
-        post_id: Only images of this post.
-        model_id: Only images made with this model.
-        model_version_id: Only images made with this model version.
-        image_id: Only the image with this id.
-        user_id: Only images of the user with this id.
-        username: Only images of this user. Other characters than letters, digits and underscore are refused.
-        period: Only images from this time frame.
-        sort: Order of the items. `Random` works on the images of a collection only, and is refused beside `modelId`
-            or `imageId`.
-        nsfw: Older way to choose content levels, without effect beside `browsingLevel`. A label includes the levels
-            below it (`Blocked` stands alone); true shows mature content only, false the safest level.
-        browsing_level: Content levels to show, as the sum of 1 (PG), 2 (PG-13), 4 (R), 8 (X) and 16 (XXX). The
-            service assumes 1 when neither this nor `nsfw` is given.
-        tags: Only images with one of the tags with these ids.
-        base_models: Only images made with these base models. Unknown names are refused.
-        type: Only media of this kind.
-        with_meta: Give the generation metadata in `meta`; it is null otherwise.
-        requiring_meta: Only images that have generation metadata.
-        flat_meta: True gives `meta` as one flat object, false as an object of `id` and `meta`. Without it the shape
-            depends on the other filters.
-        with_tags: Give the tags of each image.
+        limit (int): Items per page. 0 is accepted but gives no useful page. 0 to 200.
+        page (int): Page number. Ignored beside `cursor`, and refused when `page` times `limit` is more than 1000.
+        cursor (str): Where to go on, taken as it is from `metadata.nextCursor` of the page before.
+        post_id (int): Only images of this post.
+        model_id (int): Only images made with this model.
+        model_version_id (int): Only images made with this model version.
+        image_id (int): Only the image with this id.
+        user_id (int): Only images of the user with this id.
+        username (str): Only images of this user. Other characters than letters, digits and underscore are refused.
+        period (Period): Only images from this time frame.
+        sort (ImageSort): Order of the items. `Random` works on the images of a collection only, and is refused
+            beside `modelId` or `imageId`.
+        nsfw (NsfwLabel | bool): Older way to choose content levels, without effect beside `browsingLevel`. A label
+            includes the levels below it (`Blocked` stands alone); true shows mature content only, false the safest
+            level.
+        browsing_level (int): Content levels to show, as the sum of 1 (PG), 2 (PG-13), 4 (R), 8 (X) and 16 (XXX).
+            The service assumes 1 when neither this nor `nsfw` is given.
+        tags (list[int]): Only images with one of the tags with these ids.
+        base_models (list[BaseModel]): Only images made with these base models. Unknown names are refused.
+        type (MediaType): Only media of this kind.
+        with_meta (bool): Give the generation metadata in `meta`; it is null otherwise.
+        requiring_meta (bool): Only images that have generation metadata.
+        flat_meta (bool): True gives `meta` as one flat object, false as an object of `id` and `meta`. Without it
+            the shape depends on the other filters.
+        with_tags (bool): Give the tags of each image.
     """
     return Request(
         service="site",

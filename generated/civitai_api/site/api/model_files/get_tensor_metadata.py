@@ -22,9 +22,9 @@ def request(
     Describes the tensors in a model file and the graphics memory it needs. A success never changes.
 
     Args:
-        id: Id of the file.
-        summary_only: Leave the list of tensors out. Leave the key out otherwise.
-        v: Any text; it only makes caches tell answers apart.
+        id (int): Id of the file.
+        summary_only (bool): Leave the list of tensors out. Leave the key out otherwise.
+        v (str): Any text; it only makes caches tell answers apart.
     """
     return Request(
         service="site",

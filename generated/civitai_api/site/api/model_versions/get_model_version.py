@@ -21,7 +21,7 @@ def request(
     files of a linked VAE are appended to its own. `licensingFee` is always null here; the hash routes tell it.
 
     Args:
-        id: Id of the version. 0 is refused with 400, a number beyond 32 bits ends in 500. 1 to 2147483647.
+        id (int): Id of the version. 0 is refused with 400, a number beyond 32 bits ends in 500. 1 to 2147483647.
     """
     return Request(
         service="site",

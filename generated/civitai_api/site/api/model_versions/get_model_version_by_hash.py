@@ -21,8 +21,8 @@ def request(
     file the oldest published one is given. Answers are cached for an hour.
 
     Args:
-        hash: AutoV1, AutoV2, AutoV3, SHA256, CRC32 or BLAKE3 of the file in hexadecimal, in any letter case. At
-            least 1 characters.
+        hash (str): AutoV1, AutoV2, AutoV3, SHA256, CRC32 or BLAKE3 of the file in hexadecimal, in any letter case.
+            At least 1 characters.
     """
     return Request(
         service="site",

@@ -22,9 +22,9 @@ def request(
     unpublished versions are found as well.
 
     Args:
-        id: Id of the version. 1 to 2147483647.
-        model_file_id: Describe exactly this file of the version. The AIR in the answer then ends in `+` and the
-            file's id, and the download URL names the file. At least 1.
+        id (int): Id of the version. 1 to 2147483647.
+        model_file_id (int): Describe exactly this file of the version. The AIR in the answer then ends in `+` and
+            the file's id, and the download URL names the file. At least 1.
     """
     return Request(
         service="site",

@@ -22,7 +22,7 @@ def request(
     to eight minutes old.
 
     Args:
-        id: Id of the model. 1 to 2147483647.
+        id (int): Id of the model. 1 to 2147483647.
     """
     return Request(
         service="site",

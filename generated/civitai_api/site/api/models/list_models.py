@@ -62,50 +62,55 @@ def request(
     that depict real people never do. Page with `cursor`: a `page` beyond the thousandth item is refused.
 
     Args:
-        limit: Items per page. 0 is accepted but gives no useful page. 0 to 100.
-        page: Page number. Ignored beside `cursor`, refused beside `query`, and refused when `page` times `limit` is
-            more than 1000. At least 1.
-        cursor: Where to go on, taken as it is from `metadata.nextCursor` of the page before.
-        query: Full-text search. Hits come by relevance and `sort` has no effect. Most other filters are applied to
-            a page after it was cut, so that a page may be short or empty although `metadata.nextCursor` is there.
-        ids: Only models with these ids.
-        model_version_ids: Only models that own one of these versions.
-        tag: Only models with the tag of exactly this name. A name that no tag has is ignored.
-        tagname: Other spelling of `tag`.
-        username: Only models of this creator. The service first turns the name into its slug (first space to
+        limit (int): Items per page. 0 is accepted but gives no useful page. 0 to 100.
+        page (int): Page number. Ignored beside `cursor`, refused beside `query`, and refused when `page` times
+            `limit` is more than 1000. At least 1.
+        cursor (str): Where to go on, taken as it is from `metadata.nextCursor` of the page before.
+        query (str): Full-text search. Hits come by relevance and `sort` has no effect. Most other filters are
+            applied to a page after it was cut, so that a page may be short or empty although `metadata.nextCursor`
+            is there.
+        ids (list[int]): Only models with these ids.
+        model_version_ids (list[int]): Only models that own one of these versions.
+        tag (str): Only models with the tag of exactly this name. A name that no tag has is ignored.
+        tagname (str): Other spelling of `tag`.
+        username (str): Only models of this creator. The service first turns the name into its slug (first space to
             underscore, other special characters dropped, lower case). An unknown name gives 404.
-        user: As `username`, but taken literally.
-        types: Only models of these types.
-        base_models: Only models with a version for one of these base models; `modelVersions` of each item is
-            narrowed to them as well. Names that the service does not know simply match nothing.
-        checkpoint_type: Only checkpoints that came about in this way.
-        sort: Order of the items. Without effect beside `query`.
-        period: Time frame, applied as `periodMode` says.
-        period_mode: Whether `period` limits the publication date or the statistics that the order is made from.
-        nsfw: True lists all content levels and shows the images of all levels. False or absent keeps to the safest
-            level (PG).
-        primary_file_only: Keep only the primary file of each version.
-        favorites: Only the caller's favourites. Without a token the bare presence of this key gives 401, even if
-            false.
-        hidden: Only models that the caller has hidden. Without a token the bare presence of this key gives 401,
+        user (str): As `username`, but taken literally.
+        types (list[ModelType]): Only models of these types.
+        base_models (list[BaseModel | str]): Only models with a version for one of these base models;
+            `modelVersions` of each item is narrowed to them as well. Names that the service does not know simply
+            match nothing.
+        checkpoint_type (CheckpointType): Only checkpoints that came about in this way.
+        sort (ModelSort): Order of the items. Without effect beside `query`.
+        period (Period): Time frame, applied as `periodMode` says.
+        period_mode (PeriodMode): Whether `period` limits the publication date or the statistics that the order is
+            made from.
+        nsfw (bool): True lists all content levels and shows the images of all levels. False or absent keeps to the
+            safest level (PG).
+        primary_file_only (bool): Keep only the primary file of each version.
+        favorites (bool): Only the caller's favourites. Without a token the bare presence of this key gives 401,
             even if false.
-        new_creators: Only models of creators who are new.
-        supports_generation: Only models that can be used in the on-site generator; their versions without that
-            ability are dropped. Every value counts as true, so leave the key out otherwise.
-        from_platform: Only models trained on the site. Every value counts as true, so leave the key out otherwise.
-        early_access: Only models in early access. Every value counts as true, so leave the key out otherwise.
-        followed: Only models of creators the caller follows. Every value counts as true, so leave the key out
+        hidden (bool): Only models that the caller has hidden. Without a token the bare presence of this key gives
+            401, even if false.
+        new_creators (bool): Only models of creators who are new.
+        supports_generation (bool): Only models that can be used in the on-site generator; their versions without
+            that ability are dropped. Every value counts as true, so leave the key out otherwise.
+        from_platform (bool): Only models trained on the site. Every value counts as true, so leave the key out
             otherwise.
-        archived: Ask for archived models. Every value counts as true, so leave the key out otherwise.
-        needs_review: Only models that wait for a review. Every value counts as true, so leave the key out
+        early_access (bool): Only models in early access. Every value counts as true, so leave the key out
             otherwise.
-        allow_commercial_use: Only models that permit one of these commercial uses.
-        availability: Only models of this availability. `Private` is refused unless the caller asks for their own
-            models.
-        file_formats: Only models with a file in one of these formats. Give at least two; a single value is refused.
-            At least 2 items.
-        collection_item_status: Only models with one of these states in a collection. Give at least two; a single
-            value is refused. At least 2 items.
+        followed (bool): Only models of creators the caller follows. Every value counts as true, so leave the key
+            out otherwise.
+        archived (bool): Ask for archived models. Every value counts as true, so leave the key out otherwise.
+        needs_review (bool): Only models that wait for a review. Every value counts as true, so leave the key out
+            otherwise.
+        allow_commercial_use (list[CommercialUse]): Only models that permit one of these commercial uses.
+        availability (Availability): Only models of this availability. `Private` is refused unless the caller asks
+            for their own models.
+        file_formats (list[ModelFileFormat]): Only models with a file in one of these formats. Give at least two; a
+            single value is refused. At least 2 items.
+        collection_item_status (list[CollectionItemStatus]): Only models with one of these states in a collection.
+            Give at least two; a single value is refused. At least 2 items.
     """
     return Request(
         service="site",

@@ -27,11 +27,11 @@ def request(
     token so is everything gated or private.
 
     Args:
-        entity_ids: Ids of the resources. Without it the answer is an empty list instead of an object. At least 1
-            items.
-        entity_type: Kind of the resources.
-        permission: What the user wants to do with them.
-        user_id: Id of the user to check for. The caller when absent.
+        entity_ids (list[int]): Ids of the resources. Without it the answer is an empty list instead of an object.
+            At least 1 items.
+        entity_type (PermissionEntityType): Kind of the resources.
+        permission (PermissionName): What the user wants to do with them.
+        user_id (int): Id of the user to check for. The caller when absent.
     """
     return Request(
         service="site",

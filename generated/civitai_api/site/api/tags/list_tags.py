@@ -25,10 +25,10 @@ def request(
     announces a next page and its totals mean nothing: count `page` up until `items` is empty.
 
     Args:
-        limit: Items per page. 1 to 200.
-        page: Page number.
-        query: Beginning of the tag's name. Names are stored in lower case, so send lower case.
-        sort: Order of the items.
+        limit (int): Items per page. 1 to 200.
+        page (int): Page number.
+        query (str): Beginning of the tag's name. Names are stored in lower case, so send lower case.
+        sort (TagSort): Order of the items.
     """
     return Request(
         service="site",

@@ -23,9 +23,9 @@ def request(
     Finds users by id or by name. There is no paging.
 
     Args:
-        ids: Only users with these ids. As many users as ids are given, whatever `limit` says.
-        query: Text to search usernames for.
-        limit: Most users to give. The service assumes 5.
+        ids (list[int]): Only users with these ids. As many users as ids are given, whatever `limit` says.
+        query (str): Text to search usernames for.
+        limit (int): Most users to give. The service assumes 5.
     """
     return Request(
         service="site",

@@ -21,7 +21,8 @@ def request(
     Tells which of the given model versions lie in the caller's vault.
 
     Args:
-        model_version_ids: Ids of the versions. Without it the answer is an empty list. At least 1 items.
+        model_version_ids (list[int]): Ids of the versions. Without it the answer is an empty list. At least 1
+            items.
     """
     return Request(
         service="site",

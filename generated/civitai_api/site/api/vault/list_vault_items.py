@@ -30,14 +30,16 @@ def request(
     Lists what lies in the caller's vault. Refused parameters end in 500, never in 400.
 
     Args:
-        limit: Items per page. 1 to 200.
-        page: Page number. At least 0.
-        query: Text to search the items for.
-        types: Only items of these model types. Give at least two; a single value is refused. At least 2 items.
-        categories: Only items of these categories. Give at least two; a single value is refused. At least 2 items.
-        base_models: Only items for these base models. Give at least two; a single value is refused. At least 2
-            items.
-        sort: Order of the items.
+        limit (int): Items per page. 1 to 200.
+        page (int): Page number. At least 0.
+        query (str): Text to search the items for.
+        types (list[ModelType]): Only items of these model types. Give at least two; a single value is refused. At
+            least 2 items.
+        categories (list[str]): Only items of these categories. Give at least two; a single value is refused. At
+            least 2 items.
+        base_models (list[BaseModel]): Only items for these base models. Give at least two; a single value is
+            refused. At least 2 items.
+        sort (VaultSort): Order of the items.
     """
     return Request(
         service="site",

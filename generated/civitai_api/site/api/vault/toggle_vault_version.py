@@ -21,7 +21,7 @@ def request(
     the first one.
 
     Args:
-        model_version_id: Id of the version.
+        model_version_id (int): Id of the version.
     """
     return Request(
         service="site",

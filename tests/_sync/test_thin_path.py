@@ -1,0 +1,363 @@
+# Derived from tests/_async/test_thin_path.py by scripts/unasync.py: change that file, then run `make fix`.
+"""One path through every layer: catalogue, price, submit, wait, save."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from civitai_api.orchestration.api.workflows import get_workflow, query_workflows
+from civitai_api.orchestration.models import (
+    Flux2KleinCreateImageInput,
+    ImageGenStep,
+    ImageUpscalerInput,
+    SdxlCreateImageGenInput,
+)
+from civitai_ext import Air, Civitai, Progress, Step, errors
+from civitai_ext.emulator import Emulator
+
+pytestmark = pytest.mark.anyio
+
+
+def picture(prompt: str = "a cat astronaut", **fields: Any) -> Flux2KleinCreateImageInput:
+    return Flux2KleinCreateImageInput(prompt=prompt, width=512, height=512, **fields)
+
+
+def submits(emulator: Emulator) -> list[Any]:
+    return [each for each in emulator.journal if each.method == "POST" and each.path == "/v2/consumer/workflows"]
+
+
+# ---------------------------------------------------------------------------------------------------------- catalogue
+
+
+def test_a_search_gives_typed_models(civitai: Civitai) -> None:
+    found = civitai.models.list(types="LORA", sort="Most Downloaded", limit=3).to_list()
+    assert len(found) == 3
+    assert {model.type for model in found} == {"LORA"}
+    downloads = [model.stats.download_count for model in found]
+    assert downloads == sorted(downloads, key=lambda count: count or 0, reverse=True)
+
+
+def test_a_list_goes_through_every_page(civitai: Civitai, emulator: Emulator) -> None:
+    whole = [model.id for model in civitai.models.list(nsfw=True)]
+    paged = [model.id for model in civitai.models.list(nsfw=True, page_size=7)]
+    assert whole == paged
+    assert len(set(whole)) == len(whole) > 40
+    first = civitai.models.list(nsfw=True, page_size=7)
+    begun = [model.id for model in first.take(10)]
+    rest = [model.id for model in civitai.models.list(nsfw=True, cursor=first.cursor)]
+    assert begun + rest == whole
+
+
+def test_switches_that_are_off_are_not_sent(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.models.list(limit=1, early_access=False, supports_generation=False, favorites=False).to_list()
+    assert dict(emulator.journal[-1].query) == {"limit": "1"}
+
+
+def test_a_model_its_version_and_its_air(civitai: Civitai) -> None:
+    (listed,) = civitai.models.list(types=["Checkpoint"], base_models=["SDXL 1.0"], limit=1).to_list()
+    model = civitai.models.get(listed.id)
+    version = civitai.model_versions.get(model.model_versions[0].id)
+    air = Air.parse(version.air or "")
+    assert (air.ecosystem, air.type, air.model_id, air.version_id) == ("sdxl", "checkpoint", model.id, version.id)
+    assert Air.for_version(version) == air
+
+
+def test_what_is_not_there_says_so(civitai: Civitai) -> None:
+    with pytest.raises(errors.NotFound, match="No model with id 5"):
+        civitai.models.get(5)
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"types": "LORA,Checkpoint"}, "types holds 'LORA,Checkpoint'"),
+        ({"types": []}, "types is empty"),
+        ({"file_formats": ["GGUF"]}, "at least two"),
+        ({"query": "  "}, "query is empty"),
+        ({"limit": -1}, "limit is -1"),
+    ],
+)
+def test_filters_that_the_service_would_misread_are_not_sent(
+    civitai: Civitai, emulator: Emulator, filters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match=message):
+        civitai.models.list(**filters)
+    assert not emulator.journal
+
+
+def test_favorites_need_a_token(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CIVITAI_TOKEN", "CIVITAI_API_TOKEN", "CIVITAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with Civitai(site_url=emulator.url) as anonymous:
+        with pytest.raises(errors.InvalidRequest, match="there is no token"):
+            anonymous.models.list(favorites=True)
+        assert len(anonymous.models.list(limit=2).to_list()) == 2
+
+
+# ------------------------------------------------------------------------------------------------------------ account
+
+
+def test_me(civitai: Civitai) -> None:
+    me = civitai.me()
+    assert (me.username, me.tier) == ("emulated", "bronze")
+
+
+def test_a_wrong_token_is_told_where_it_came_from(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIVITAI_TOKEN", "sesame-that-opens-nothing")
+    with Civitai(site_url=emulator.url) as civitai:
+        with pytest.raises(errors.AuthenticationError, match="CIVITAI_TOKEN") as caught:
+            civitai.me()
+    assert "sesame" not in str(caught.value) + repr(caught.value) + repr(civitai)
+
+
+def test_no_token_is_told_which_variables_were_looked_at(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CIVITAI_TOKEN", "CIVITAI_API_TOKEN", "CIVITAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with Civitai(site_url=emulator.url) as civitai:
+        with pytest.raises(errors.AuthenticationError, match=r"CIVITAI_TOKEN.*CIVITAI_API_TOKEN.*CIVITAI_API_KEY"):
+            civitai.me()
+
+
+def test_a_host_that_is_not_there_is_named() -> None:
+    with Civitai(site_url="http://127.0.0.1:9") as civitai:
+        civitai.transport.sleep = _no_sleep
+        with pytest.raises(errors.ConnectionFailed, match=r"127\.0\.0\.1:9"):
+            civitai.models.get(1)
+
+
+def _no_sleep(seconds: float) -> None:
+    """Wait for nothing."""
+
+
+# --------------------------------------------------------------------------------------------------------- generation
+
+
+def test_the_main_job(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    hero = Step(picture(), name="hero")
+    big = Step(ImageUpscalerInput(image=hero.output.images[0].url))
+    estimate = civitai.workflows.estimate(hero, big)
+    assert estimate.total is not None
+    assert estimate.total > 0
+    assert estimate.affordable is True
+    assert sum(estimate.currencies.values()) == estimate.total
+    before = sum(emulator.ledger.balance.values())
+
+    seen: list[Progress] = []
+    workflow = civitai.workflows.submit(hero, big, tags=["demo"], max_cost=estimate.total)
+    done = workflow.wait(timeout=60, on_progress=seen.append)
+
+    assert done is workflow
+    assert done.status == "succeeded"
+    assert before - sum(emulator.ledger.balance.values()) == estimate.total
+    assert [step.name for step in done.steps] == ["hero", "step2"]
+    assert isinstance(done.steps[0], ImageGenStep)
+    assert isinstance(done.steps[0].input, Flux2KleinCreateImageInput)
+    assert seen[-1].status == "succeeded"
+    assert seen[-1].fraction == 1
+    paths = done.save(tmp_path / "out")
+    assert [path.suffix for path in paths] == [".png", ".png"]
+    with Image.open(paths[0]) as small, Image.open(paths[1]) as large:
+        assert small.size == (512, 512)
+        assert large.size > small.size
+        assert "a cat astronaut" in small.text["parameters"]  # type: ignore[attr-defined]
+    assert sorted(tmp_path.rglob("*.part")) == []
+    assert [each.credential for each in emulator.journal if "/blobs/content/" in each.path] == [None, None]
+
+
+def test_a_version_of_the_catalogue_is_generated_with(civitai: Civitai, emulator: Emulator) -> None:
+    (model,) = civitai.models.list(types=["Checkpoint"], base_models=["SDXL 1.0"], limit=1).to_list()
+    version = civitai.model_versions.get(model.model_versions[0].id)
+    air = Air.parse(version.air or "")
+    done = civitai.workflows.run(SdxlCreateImageGenInput(prompt="x", model=air, width=512, height=512))
+    assert done.steps[0].to_dict()["input"]["model"] == version.air
+    assert submits(emulator)[0].body["steps"][0]["input"]["model"] == str(air)
+
+
+def test_every_submit_has_a_key_and_no_estimate_has(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.workflows.submit(picture(), max_cost=1000)
+    civitai.workflows.submit(picture())
+    priced, first, second = submits(emulator)
+    assert ("whatif", "true") in priced.query
+    assert "externalId" not in priced.body
+    assert first.body["externalId"] != second.body["externalId"]
+
+
+def test_a_key_of_ones_own_is_never_paid_twice(civitai: Civitai, emulator: Emulator) -> None:
+    first = civitai.workflows.submit(picture(), external_id="order-17", max_cost=1000)
+    balance = dict(emulator.ledger.balance)
+    again = civitai.workflows.submit(picture(), external_id="order-17", max_cost=1000)
+    assert again.id == first.id
+    assert dict(emulator.ledger.balance) == balance
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 129, "ü", "a:b"])
+def test_a_key_that_the_service_would_refuse(civitai: Civitai, emulator: Emulator, key: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match="1 to 128"):
+        civitai.workflows.submit(picture(), external_id=key)
+    assert not emulator.journal
+
+
+def test_a_budget_is_kept(civitai: Civitai, emulator: Emulator) -> None:
+    with pytest.raises(errors.BudgetExceeded, match="at most 1 is allowed") as caught:
+        civitai.workflows.submit(picture(quantity=4), max_cost=1)
+    assert caught.value.estimate.total > 1
+    assert [("whatif", "true") in each.query for each in submits(emulator)] == [True]
+
+
+def test_a_wrong_type_is_an_error_before_the_request(civitai: Civitai, emulator: Emulator) -> None:
+    wrong: Any = Flux2KleinCreateImageInput(prompt=3)  # type: ignore[arg-type]
+    for call in (civitai.workflows.estimate, civitai.workflows.submit):
+        with pytest.raises(errors.InvalidRequest, match=r"prompt of Flux2KleinCreateImageInput takes text"):
+            call(wrong)
+    with pytest.raises(errors.InvalidRequest, match="There is no option 'tag'"):
+        civitai.workflows.submit(picture(), tag=["x"])  # type: ignore[call-arg]
+    with pytest.raises(errors.InvalidRequest, match=r"workflow\.tags"):
+        civitai.workflows.submit(picture(), tags="x")
+    assert not emulator.journal
+
+
+def test_what_the_service_refuses_is_told_with_the_field(civitai: Civitai) -> None:
+    with pytest.raises(errors.BadRequest) as caught:
+        civitai.workflows.submit({"$type": "imageGen", "input": {"engine": "flux2"}})
+    assert "prompt" in str(caught.value).lower()
+
+
+def test_not_enough_buzz(emulator: Emulator) -> None:
+    with Emulator(models=1, balance={"blue": 1, "green": 0, "yellow": 0}) as poor:
+        with Civitai(poor.token, orchestration_url=poor.url) as civitai:
+            estimate = civitai.workflows.estimate(picture())
+            assert estimate.affordable is False
+            with pytest.raises(errors.InsufficientBuzz):
+                civitai.workflows.submit(picture())
+
+
+# ------------------------------------------------------------------------------------------------------------ waiting
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "status"),
+    [("[fail]", errors.WorkflowFailed, "failed"), ("[expire]", errors.WorkflowExpired, "expired")],
+)
+def test_an_end_without_success_is_an_error(
+    civitai: Civitai, word: str, error: type[errors.WorkflowError], status: str
+) -> None:
+    workflow = civitai.workflows.submit(Step(picture(f"a cat {word}"), name="hero"))
+    with pytest.raises(error, match="step hero") as caught:
+        workflow.wait(timeout=600)
+    assert caught.value.workflow is workflow
+    assert pickle.loads(pickle.dumps(caught.value)).workflow.status == status  # noqa: S301
+    again = civitai.workflows.attach(workflow.id).wait(raise_on_failure=False)
+    assert again.status == status
+    assert again.outputs == []
+
+
+def test_a_canceled_workflow(civitai: Civitai, emulator: Emulator) -> None:
+    emulator.clock.speed = 0
+    workflow = civitai.workflows.submit(picture())
+    workflow.cancel()
+    with pytest.raises(errors.WorkflowCanceled, match="was canceled"):
+        workflow.wait()
+
+
+def test_the_time_to_wait_is_bounded(civitai: Civitai, emulator: Emulator) -> None:
+    emulator.clock.speed = 0
+    workflow = civitai.workflows.submit(picture())
+    with pytest.raises(errors.WaitTimeout, match="goes on") as caught:
+        workflow.wait(timeout=0)
+    assert caught.value.workflow_id == workflow.id
+    assert isinstance(caught.value, TimeoutError)
+    emulator.clock.advance(3600)
+    assert (civitai.workflows.wait(caught.value.workflow_id, timeout=5)).status == "succeeded"
+
+
+def test_a_timeout_can_cancel(civitai: Civitai, emulator: Emulator) -> None:
+    emulator.clock.speed = 0
+    workflow = civitai.workflows.submit(picture())
+    with pytest.raises(errors.WaitTimeout):
+        workflow.wait(timeout=0, cancel_on_timeout=True)
+    assert (workflow.refresh()).status == "canceled"
+
+
+def test_one_look_is_enough_when_the_service_holds_it(civitai: Civitai, emulator: Emulator) -> None:
+    workflow = civitai.workflows.submit(picture())
+    workflow.wait()
+    looks = [each for each in emulator.journal if each.method == "GET" and each.path.endswith(workflow.id)]
+    assert len(looks) == 1
+    assert dict(looks[0].query) == {"wait": "90"}
+
+
+def test_a_workflow_that_is_over_is_not_asked_for(civitai: Civitai, emulator: Emulator) -> None:
+    workflow = (civitai.workflows.submit(picture())).wait()
+    asked = len(emulator.journal)
+    workflow.wait()
+    assert len(emulator.journal) == asked
+
+
+def test_workflows_are_found_again(civitai: Civitai) -> None:
+    ids = [(civitai.workflows.submit(picture(str(number)), tags=["mine"])).id for number in range(3)]
+    civitai.workflows.submit(picture("other"))
+    listed = [workflow.id for workflow in civitai.workflows.list(tags=["mine"], page_size=2)]
+    assert sorted(listed) == sorted(ids)
+    civitai.workflows.delete(ids[0])
+    with pytest.raises(errors.NotFound):
+        civitai.workflows.get(ids[0])
+
+
+# ------------------------------------------------------------------------------------------------------------- saving
+
+
+def test_an_url_that_has_run_out_is_signed_again(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    done = civitai.workflows.run(picture())
+    emulator.clock.speed = 0
+    emulator.clock.advance(14 * 24 * 3600)
+    (path,) = done.save(tmp_path)
+    with Image.open(path) as image:
+        assert image.size == (512, 512)
+    assert [each.status for each in emulator.journal if "/blobs/" in each.path] == [401, 200, 200]
+
+
+def test_saving_twice_replaces(civitai: Civitai, tmp_path: Path) -> None:
+    done = civitai.workflows.run(picture(quantity=2))
+    first = done.save(tmp_path)
+    first[0].write_bytes(b"old")
+    assert done.save(tmp_path) == first
+    assert sorted(tmp_path.iterdir()) == sorted(first)
+    assert first[0].stat().st_size > 3
+    (tmp_path / "plain").touch()
+    assert first[0].stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_was_blocked_is_told(civitai: Civitai, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    workflow = civitai.workflows.submit(picture("a cat [block]"))
+    done = workflow.wait(raise_on_failure=False)
+    with caplog.at_level(logging.WARNING, "civitai_ext"):
+        paths = done.save(tmp_path)
+    blocked = [blob for blob in done.outputs if blob.blocked_reason]
+    assert len(caplog.records) == len(blocked)
+    assert len(paths) + len(blocked) == len(done.outputs)
+
+
+def test_a_folder_that_cannot_be_made(civitai: Civitai, tmp_path: Path) -> None:
+    done = civitai.workflows.run(picture())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        done.save(tmp_path / "file" / "out")
+
+
+# ---------------------------------------------------------------------------------------------------------- low level
+
+
+def test_generated_operations_run_on_the_same_connections(civitai: Civitai) -> None:
+    workflow = civitai.workflows.submit(picture())
+    data = get_workflow.sync(civitai.transport, workflow_id=workflow.id)
+    assert data.id == workflow.id
+    result = query_workflows.sync_detailed(civitai.transport, take=1)
+    assert result.status == 200
+    assert result.headers["server"] == "civitai-ext-emulator"
+    assert [item.id for item in result.parsed.items] == [workflow.id]
