@@ -120,8 +120,10 @@ def delay_after(error: errors.CivitaiError, policy: RetryPolicy, attempt: int, *
         )
     if isinstance(error, errors.ConnectionFailed):
         return policy.decide(attempt, idempotent=idempotent, request_sent=error.sent)
-    cut = isinstance(error, errors.UnexpectedResponse) and error.truncated
-    return policy.decide(attempt, idempotent=idempotent, final=not cut)
+    if isinstance(error, errors.UnexpectedResponse):
+        status = error.status if error.status >= 400 else None
+        return policy.decide(attempt, idempotent=idempotent, status=status, final=not error.truncated and not status)
+    return None
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:

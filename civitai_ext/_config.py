@@ -139,6 +139,16 @@ class Config:
             origin_of(own) for own in (self.site_url, self.orchestration_url, self.auth_url)
         }
 
+    def may_be_fetched(self, url: str) -> bool:
+        """Tell whether a URL that a service gave is one to fetch: encrypted, or on one of the services' own hosts.
+
+        >>> config = Config.load(environ={})
+        >>> config.may_be_fetched("https://storage.example/x"), config.may_be_fetched("http://192.168.0.1/admin")
+        (True, False)
+        """
+        origin = origin_of(url)
+        return origin is not None and (origin[0] == "https" or self.may_receive_token(url))
+
 
 def _tokens(given: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Secret, str]]:
     """Every token that can be found, the one to use first, each with the name of where it was."""

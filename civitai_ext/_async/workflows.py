@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -25,12 +24,14 @@ from civitai_api.orchestration.api.workflows import (
 from civitai_api.runtime import UNSET, ApiModel
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
+from civitai_ext._backoff import delay_after
 from civitai_ext._checks import check_types
 from civitai_ext._outputs import Output, file_stem, is_error_page, outputs_of, suffix_of
 from civitai_ext._polling import Polling
 from civitai_ext.errors import (
     BadRequest,
     BudgetExceeded,
+    ConnectionFailed,
     InvalidRequest,
     UnexpectedResponse,
     WaitTimeout,
@@ -213,19 +214,28 @@ class AsyncWorkflow:
         return outputs_of(self.snapshot) if self.snapshot is not None else []
 
     async def _save(self, output: Output, folder: Path) -> Path:
-        url = str(output.blob.url)
-        try:
-            return await self._fetch(output, url, folder)
-        except UnexpectedResponse as error:
-            if error.status not in {401, 403}:
-                raise
-        # The URL has run out; the service signs another.
-        fresh = await self._workflows.transport.call(refresh_blob.request(blob_id=str(output.blob.id)))
-        output.blob.url, output.blob.url_expires_at = fresh.url, fresh.url_expires_at
-        return await self._fetch(output, str(fresh.url), folder)
+        transport, url = self._workflows.transport, str(output.blob.url)
+        attempt, fresh = 1, False
+        while True:
+            try:
+                return await self._fetch(output, url, folder)
+            except (ConnectionFailed, UnexpectedResponse) as error:
+                if isinstance(error, UnexpectedResponse) and error.status in {401, 403} and not fresh:
+                    # The URL has run out; the service signs another.
+                    blob = await transport.call(refresh_blob.request(blob_id=str(output.blob.id)))
+                    output.blob.url, output.blob.url_expires_at = blob.url, blob.url_expires_at
+                    url, fresh = str(blob.url), True
+                    continue
+                delay = delay_after(error, transport.policy, attempt, idempotent=True)
+                if delay is None:
+                    raise
+            await transport.sleep(delay)
+            attempt += 1
 
     async def _fetch(self, output: Output, url: str, folder: Path) -> Path:
         transport = self._workflows.transport
+        if not transport.config.may_be_fetched(url):
+            raise UnexpectedResponse(f"the URL of blob {output.blob.id} is not one to fetch", status=200, url=url)
         # A blob's URL carries its own credential, and its host refuses a second one.
         headers = transport.headers_for(url, authenticated=False)
         async with transport.http.stream("GET", url, headers=headers) as answer:
@@ -233,31 +243,27 @@ class AsyncWorkflow:
             stem, suffix = file_stem(self.id, output), suffix_of(kind, output.blob, url)
             problem = f"blob {output.blob.id} did not come" if answer.status != 200 else None
             wanted = answer.headers.get("content-length")
-            with NamedTemporaryFile(dir=folder, prefix=f".{stem}-", suffix=".part", delete=False) as part:
-                try:
-                    size = 0
+            part = folder / f".{stem}-{uuid.uuid4().hex}.part"
+            try:
+                size = 0
+                with part.open("xb") as file:
                     async for chunk in answer.chunks():
                         if not size and is_error_page(kind, chunk):
                             problem = problem or "a page or an error came in place of the file"
                         if problem:
                             break
-                        part.write(chunk)
+                        file.write(chunk)
                         size += len(chunk)
-                    if problem is None and (
-                        not size or (wanted is not None and wanted.isdecimal() and int(wanted) != size)
-                    ):
-                        problem = f"{size} bytes came of {wanted or 'an unknown number'}"
-                    if problem is not None:
-                        raise UnexpectedResponse(problem, status=answer.status, media_type=kind, method="GET", url=url)
-                    part.close()
-                    path = folder / f"{stem}{suffix}"
-                    Path(part.name).replace(path)
-                except BaseException:
-                    part.close()
-                    Path(part.name).unlink(missing_ok=True)
-                    raise
-        path.chmod(0o666 & ~_umask())
-        return path
+                cut = not problem and not (size and str(size) == (wanted or str(size)))
+                if cut:
+                    problem = f"{size} bytes came of {wanted or 'an unknown number'}"
+                if problem:
+                    raise UnexpectedResponse(
+                        problem, status=answer.status, media_type=kind, truncated=cut, method="GET", url=url
+                    )
+                return part.replace(folder / f"{stem}{suffix}")
+            finally:
+                part.unlink(missing_ok=True)
 
     def _raise_failure(self) -> None:
         errors = {"failed": WorkflowFailed, "expired": WorkflowExpired, "canceled": WorkflowCanceled}
@@ -294,13 +300,6 @@ def _reasons(steps: Iterable[models.WorkflowStep]) -> Iterable[str]:
 
 def _extra(value: Any, name: str) -> Any:
     return value.additional_properties.get(name) if isinstance(value, ApiModel) else None
-
-
-def _umask() -> int:
-    """The mask that new files get; temporary files are private instead."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 class AsyncWorkflows:
