@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from civitai_api.orchestration.models import SdxlCreateImageGenInput
 from civitai_ext import Air, Civitai, CivitaiError, Progress, Step
+from civitai_ext.emulator import Emulator, EmulatorError
 
 PROMPT = "a lighthouse on a cliff at dawn, sea mist, oil painting"
 OUT = Path("demo-output")
@@ -31,7 +32,7 @@ def main() -> int:
                 print("demo: LIVE=1 needs a token; set CIVITAI_TOKEN to one of your API keys", file=sys.stderr)
                 return 2
             return run(civitai, ask=live)
-    except (CivitaiError, OSError) as error:
+    except (CivitaiError, EmulatorError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -41,9 +42,10 @@ def main() -> int:
 
 def emulated(stack: ExitStack) -> tuple[str, str]:
     """Start the emulator, and give its token and its address."""
-    from civitai_ext.emulator import Emulator
-
-    emulator = stack.enter_context(Emulator(port=int(os.environ.get("PORT", "0")), speed=3))
+    port = os.environ.get("PORT", "0")
+    if not (port.isdecimal() and int(port) < 65536):
+        raise EmulatorError(f"PORT is {port!r}, which is no port; leave it out to take a free one")
+    emulator = stack.enter_context(Emulator(port=int(port), speed=3))
     print(f"Emulator at {emulator.url}: a stand-in, nothing leaves this machine and nothing is charged.\n")
     return emulator.token, emulator.url
 

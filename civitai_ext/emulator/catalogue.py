@@ -1,0 +1,430 @@
+"""The catalogue: models, versions, files, images, creators and tags, all invented and all following from the seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from civitai_ext.emulator import files
+from civitai_ext.emulator.drawing import Picture
+from civitai_ext.emulator.vocabulary import (
+    AIR_TYPES,
+    BASE_MODELS,
+    CREATOR_TRADES,
+    CREATOR_WORDS,
+    FIRST_WORDS,
+    MANNERS,
+    SECOND_WORDS,
+    SUBJECTS,
+    SUFFIXES,
+    TAGS,
+)
+
+AS_OF = datetime(2026, 8, 1, tzinfo=UTC)
+"""The day on which the catalogue was taken: everything in it is older, and periods count back from here."""
+
+_ARCHIVE_TYPES = frozenset({"Poses", "Wildcards", "Workflows", "ComfyWorkflows"})
+_TYPE_WEIGHTS = {
+    "LORA": 46, "Checkpoint": 24, "TextualInversion": 7, "LoCon": 5, "Workflows": 3, "Wildcards": 2, "Controlnet": 2,
+    "Upscaler": 2, "VAE": 2, "Poses": 2, "DoRA": 2, "MotionModule": 1, "Hypernetwork": 1, "Detection": 1, "Other": 1,
+}  # fmt: skip
+_BASE_MODEL_WEIGHTS = {
+    "SDXL 1.0": 18, "Illustrious": 16, "SD 1.5": 14, "Pony": 12, "Flux.1 D": 10, "Flux.2 Klein 9B": 6, "ZImageTurbo": 6,
+    "Qwen": 5, "NoobAI": 4, "Chroma": 3, "Anima": 3, "Wan Video 2.2 T2V-A14B": 2, "Hunyuan Video": 1,
+}  # fmt: skip
+_ECOSYSTEMS = {base.name: base.ecosystem for base in BASE_MODELS}
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag of models and images."""
+
+    id: int
+    name: str
+
+
+@dataclass
+class Creator:
+    """A user who publishes models."""
+
+    id: int
+    username: str
+    models: list[Model] = field(default_factory=list, repr=False)
+
+
+@dataclass
+class GalleryImage:
+    """An example image of a version."""
+
+    id: int
+    key: str
+    width: int
+    height: int
+    level: int
+    prompt: str
+    seed: int
+    steps: int
+    cfg_scale: float
+    has_meta: bool
+    likes: int
+    hearts: int
+    comments: int
+    created_at: datetime
+    post_id: int
+    version: Version = field(repr=False)
+    tags: Sequence[Tag] = ()
+
+    @property
+    def meta(self) -> dict[str, object] | None:
+        """The generation data, in the free form that uploads have."""
+        if not self.has_meta:
+            return None
+        return {
+            "prompt": self.prompt,
+            "negativePrompt": "blurry, watermark",
+            "steps": self.steps,
+            "sampler": "Euler a",
+            "cfgScale": self.cfg_scale,
+            "seed": self.seed,
+            "Size": f"{self.width}x{self.height}",
+            "Clip skip": "2",
+            "Model": self.version.model.name,
+        }
+
+    @property
+    def picture(self) -> Picture:
+        """What the image shows."""
+        caption = f"civitai-ext emulator · image {self.id}"
+        return Picture(self.width, self.height, self.seed, self.prompt, caption, "", "jpeg")
+
+
+@dataclass
+class ModelFile:
+    """A file of a version."""
+
+    id: int
+    name: str
+    type: str
+    format: str
+    size: str | None
+    fp: str | None
+    length: int
+    primary: bool
+    scanned_at: datetime
+    version: Version = field(repr=False)
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the file is a ZIP archive; the others are safetensors."""
+        return self.format == "Other"
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that a download serves."""
+        make = files.archive if self.is_archive else files.safetensors
+        return make(f"file {self.version.model.seed} {self.id}", self.length, self.name)
+
+    @cached_property
+    def _facts(self) -> tuple[int, dict[str, str]]:
+        content = self.content
+        return len(content), files.hashes(content, is_safetensors=not self.is_archive)
+
+    @property
+    def size_kb(self) -> float:
+        """The size in kibibytes."""
+        return self._facts[0] / 1024
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hashes of `content`, computed when first asked for."""
+        return self._facts[1]
+
+
+@dataclass
+class Version:
+    """A version of a model."""
+
+    id: int
+    index: int
+    name: str
+    base_model: str
+    published_at: datetime
+    trained_words: list[str]
+    downloads: int
+    likes: int
+    requires_auth: bool
+    usage_control: str
+    early_access_until: datetime | None
+    supports_generation: bool
+    model: Model = field(repr=False)
+    files: list[ModelFile] = field(default_factory=list)
+    images: list[GalleryImage] = field(default_factory=list)
+
+    @property
+    def level(self) -> int:
+        """The levels of the images, as a mask."""
+        mask = 0
+        for image in self.images:
+            mask |= image.level
+        return mask or 1
+
+    @property
+    def primary_file(self) -> ModelFile:
+        """The file that a plain download serves."""
+        return next(file for file in self.files if file.primary)
+
+    @property
+    def air(self) -> str:
+        """The version's AIR URN."""
+        type_ = AIR_TYPES[self.model.type]
+        return f"urn:air:{_ECOSYSTEMS[self.base_model]}:{type_}:civitai:{self.model.id}@{self.id}"
+
+
+@dataclass
+class Model:
+    """A model: what a creator publishes versions of."""
+
+    id: int
+    seed: int
+    name: str
+    description: str
+    type: str
+    nsfw: bool
+    mode: str | None
+    availability: str
+    commercial_use: tuple[str, ...]
+    checkpoint_type: str | None
+    comments: int
+    tips: int
+    collected: int
+    creator: Creator
+    tags: list[Tag]
+    versions: list[Version] = field(default_factory=list)
+
+    @property
+    def level(self) -> int:
+        """The levels of the versions, as a mask."""
+        mask = 0
+        for version in self.versions:
+            mask |= version.level
+        return mask
+
+    @property
+    def downloads(self) -> int:
+        """Downloads of all versions."""
+        return sum(version.downloads for version in self.versions)
+
+    @property
+    def likes(self) -> int:
+        """Likes of all versions."""
+        return sum(version.likes for version in self.versions)
+
+    @property
+    def published_at(self) -> datetime:
+        """When the newest version came out."""
+        return max(version.published_at for version in self.versions)
+
+
+class Catalogue:
+    """All there is to find; the same for the same seed and size.
+
+    >>> Catalogue(1, 5).models[0].name == Catalogue(1, 5).models[0].name
+    True
+    """
+
+    def __init__(self, seed: int, size: int) -> None:
+        if size < 1:
+            raise ValueError("a catalogue has at least one model")
+        self.seed = seed
+        self.tags = [Tag(1000 + number, name) for number, name in enumerate(TAGS)]
+        maker = _Maker(seed, self.tags)
+        self.creators = maker.creators(max(5, size // 8))
+        self.models = [maker.model(number, self.creators) for number in range(size)]
+        self.model_by_id = {model.id: model for model in self.models}
+        self.version_by_id = {version.id: version for model in self.models for version in model.versions}
+        self.file_by_id = {file.id: file for version in self.version_by_id.values() for file in version.files}
+        self.image_by_id = {image.id: image for version in self.version_by_id.values() for image in version.images}
+        self.image_by_key = {image.key: image for image in self.image_by_id.values()}
+
+    @cached_property
+    def files_by_hash(self) -> dict[str, list[ModelFile]]:
+        """Files by each of their hashes, oldest first. Computed when first asked for: it reads every file."""
+        index: dict[str, list[ModelFile]] = {}
+        for file in sorted(self.file_by_id.values(), key=lambda file: file.version.published_at):
+            for value in file.hashes.values():
+                index.setdefault(value, []).append(file)
+        return index
+
+    def creator(self, username: str) -> Creator | None:
+        """Find a creator by name, whatever its case."""
+        return next((creator for creator in self.creators if creator.username.lower() == username.lower()), None)
+
+
+class _Maker:
+    """Draws everything from one seeded source, in one order."""
+
+    def __init__(self, seed: int, tags: Sequence[Tag]) -> None:
+        self._seed = seed
+        self._random = random.Random(f"catalogue {seed}")  # noqa: S311 - reproducible on purpose
+        self._tags = tags
+        self._names: set[str] = set()
+        self._version_id = 500_000
+        self._file_id = 800_000
+        self._image_id = 9_000_000
+
+    def creators(self, count: int) -> list[Creator]:
+        """Make creators, the platform's busiest first."""
+        pairs = [f"{word}{trade}" for word in CREATOR_WORDS for trade in CREATOR_TRADES]
+        self._random.shuffle(pairs)
+        names = [pairs[number % len(pairs)] + ("" if number < len(pairs) else str(number)) for number in range(count)]
+        return [Creator(2_000 + 7 * number, name) for number, name in enumerate(names)]
+
+    def model(self, number: int, creators: Sequence[Creator]) -> Model:
+        """Make the model of a place in the catalogue, with all that belongs to it."""
+        choose = self._random
+        type_ = choose.choices(list(_TYPE_WEIGHTS), list(_TYPE_WEIGHTS.values()))[0]
+        nsfw = choose.random() < 0.04
+        # Some creators are busier than others.
+        creator = creators[int(len(creators) * choose.random() ** 1.6)]
+        name = self._name(type_)
+        model = Model(
+            id=100_000 + 13 * number + choose.randrange(13),
+            seed=self._seed,
+            name=name,
+            description=f"<p>{name}: {choose.choice(SUBJECTS)}, {choose.choice(MANNERS)}.</p>",
+            type=type_,
+            nsfw=nsfw,
+            mode={37: "Archived", 73: "TakenDown"}.get(number % 97),
+            availability="Unsearchable" if number % 89 == 53 else "Public",
+            commercial_use=choose.choice((("Image", "RentCivit"), ("Image", "RentCivit", "Rent", "Sell"), ("None",))),
+            checkpoint_type=choose.choice(("Trained", "Merge")) if type_ == "Checkpoint" else None,
+            comments=int(choose.paretovariate(0.9)),
+            tips=choose.choice((0, 0, 0, 50, 120, 600)),
+            collected=int(choose.paretovariate(0.8)),
+            creator=creator,
+            tags=choose.sample(self._tags, choose.randint(2, 5)),
+        )
+        creator.models.append(model)
+        base_model = choose.choices(list(_BASE_MODEL_WEIGHTS), list(_BASE_MODEL_WEIGHTS.values()))[0]
+        published_at = AS_OF - timedelta(seconds=int(choose.random() ** 2 * 900 * 86_400))
+        for index in range(choose.choices((1, 2, 3), (55, 30, 15))[0]):
+            # Newest first, as the site lists them.
+            moment = published_at - timedelta(days=40 * index, milliseconds=choose.randrange(86_400_000))
+            model.versions.append(self._version(model, index, base_model, moment))
+        return model
+
+    def _name(self, type_: str) -> str:
+        while True:
+            suffix = self._random.choice(SUFFIXES.get(type_, ("",)))
+            words = (self._random.choice(FIRST_WORDS), self._random.choice(SECOND_WORDS), suffix)
+            name = " ".join(filter(None, words))
+            if name in self._names:
+                name = f"{name} {self._random.randint(2, 99)}"
+            if name not in self._names:
+                self._names.add(name)
+                return name
+
+    def _version(self, model: Model, index: int, base_model: str, published_at: datetime) -> Version:
+        choose = self._random
+        self._version_id += choose.randint(1, 40)
+        has_words = model.type in ("LORA", "LoCon", "DoRA", "TextualInversion")
+        gated = index == 0 and choose.random() < 0.03
+        version = Version(
+            id=self._version_id,
+            index=index,
+            name=f"v{3 - index}.0" if index else choose.choice(("v3.0", "v3.1", "Final")),
+            base_model=base_model,
+            published_at=published_at,
+            trained_words=[_slug(model.name)] if has_words else [],
+            downloads=int(40 * choose.paretovariate(0.7)),
+            likes=int(4 * choose.paretovariate(0.8)),
+            requires_auth=choose.random() < 0.3,
+            usage_control="Generation" if choose.random() < 0.02 else "Download",
+            early_access_until=AS_OF + timedelta(days=36_500) if gated else None,
+            supports_generation=model.type not in _ARCHIVE_TYPES and choose.random() < 0.8,
+            model=model,
+        )
+        version.files = self._files(version)
+        version.images = [self._image(version) for _ in range(choose.randint(2, 4))]
+        return version
+
+    def _files(self, version: Version) -> list[ModelFile]:
+        choose = self._random
+        type_ = version.model.type
+        if type_ in _ARCHIVE_TYPES:
+            wanted: list[tuple[str, str, str | None, str | None]] = [("Archive", "Other", None, None)]
+        elif type_ == "Checkpoint":
+            wanted = [("Model", "SafeTensor", "pruned", "fp16")]
+            if choose.random() < 0.4:
+                wanted.append(("Model", "SafeTensor", "full", "fp32"))
+            if choose.random() < 0.2:
+                wanted.append(("VAE", "SafeTensor", None, None))
+        else:
+            wanted = [("Model", "SafeTensor", None, None)]
+            if type_ == "LORA" and choose.random() < 0.25:
+                wanted.append(("Training Data", "Other", None, None))
+        return [self._file(version, *kind, primary=place == 0) for place, kind in enumerate(wanted)]
+
+    def _file(
+        self, version: Version, type_: str, format_: str, size: str | None, fp: str | None, *, primary: bool
+    ) -> ModelFile:
+        choose = self._random
+        self._file_id += choose.randint(1, 9)
+        stem = _file_stem(version)
+        suffix = {"VAE": "_vae", "Training Data": "_trainingData"}.get(type_, "_full" if size == "full" else "")
+        large = choose.random() < 0.06
+        return ModelFile(
+            id=self._file_id,
+            name=f"{stem}{suffix}.{'zip' if format_ == 'Other' else 'safetensors'}",
+            type=type_,
+            format=format_,
+            size=size,
+            fp=fp,
+            length=2 * choose.randint(600_000, 900_000) if large else 2 * choose.randint(4_000, 40_000),
+            primary=primary,
+            scanned_at=version.published_at + timedelta(minutes=9),
+            version=version,
+        )
+
+    def _image(self, version: Version) -> GalleryImage:
+        choose = self._random
+        self._image_id += choose.randint(1, 50)
+        width, height = choose.choice(((512, 512), (416, 608), (608, 416), (512, 640)))
+        levels = ((1, 2, 4, 8), (10, 20, 40, 30)) if version.model.nsfw else ((1, 2, 4), (93, 5, 2))
+        return GalleryImage(
+            id=self._image_id,
+            key=f"{choose.getrandbits(32):08x}-{choose.getrandbits(16):04x}-4000-8000-{choose.getrandbits(48):012x}",
+            width=width,
+            height=height,
+            level=choose.choices(*levels)[0],
+            prompt=f"{choose.choice(SUBJECTS)}, {choose.choice(MANNERS)}, {choose.choice(MANNERS)}",
+            seed=choose.getrandbits(32),
+            steps=choose.choice((20, 24, 30)),
+            cfg_scale=choose.choice((5, 6.5, 7)),
+            has_meta=choose.random() < 0.85,
+            likes=int(choose.paretovariate(0.7)),
+            hearts=int(choose.paretovariate(0.9)) - 1,
+            comments=choose.choice((0, 0, 0, 1, 2)),
+            created_at=version.published_at + timedelta(minutes=choose.randint(1, 600)),
+            post_id=self._image_id // 3,
+            version=version,
+            tags=choose.sample(self._tags, 3),
+        )
+
+
+def _slug(text: str) -> str:
+    return "_".join(text.lower().replace("-", " ").split())
+
+
+def _file_stem(version: Version) -> str:
+    """Name a file as the site does: LORA and LoCon keep their uploaded name, others are called by their model."""
+    number = version.name.lower().replace(".", "")
+    if version.model.type in ("LORA", "LoCon"):
+        return f"{_slug(version.model.name)}_{number}"
+    if version.model.type == "TextualInversion":
+        return version.trained_words[0]
+    words = version.model.name.split()
+    return f"{words[0].lower()}{''.join(word.capitalize() for word in words[1:])}_{number}"

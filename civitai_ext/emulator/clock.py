@@ -1,0 +1,90 @@
+"""The emulator's clock: real time, made faster or slower, plus whatever a test adds to it.
+
+Everything the emulator dates, prices by duration or lets expire reads this clock, so that a test moves a workflow to
+its end with one `Clock.advance` instead of sleeping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """Virtual time: the start, plus the real time since then times `speed`, plus every `advance`.
+
+    A speed of 0 stops the clock, so that only `advance` moves it.
+
+    >>> clock = Clock(speed=0, start=datetime(2026, 8, 1, tzinfo=UTC))
+    >>> clock.advance(90)
+    >>> clock.now().isoformat()
+    '2026-08-01T00:01:30+00:00'
+    """
+
+    def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:
+        if speed < 0:
+            raise ValueError("speed must not be negative: time does not run backwards")
+        self.speed = speed
+        self._start = start or datetime.now(UTC)
+        self._real_start = time.monotonic()
+        self._advanced = 0.0
+        self._lock = threading.Lock()
+        self._sleepers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the server is going down, so that nobody should wait any longer."""
+        return self._stopped
+
+    def now(self) -> datetime:
+        """Read the present virtual moment, in UTC."""
+        elapsed = (time.monotonic() - self._real_start) * self.speed
+        return self._start + timedelta(seconds=elapsed + self._advanced)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward and let every waiting request look again; safe from any thread.
+
+        Raises:
+            ValueError: `seconds` is negative.
+
+        """
+        if seconds < 0:
+            raise ValueError("the clock only moves forward")
+        with self._lock:
+            self._advanced += seconds
+        self.wake()
+
+    def wake(self) -> None:
+        """Let every waiting request look again, because something it may wait for has changed."""
+        with self._lock:
+            sleepers = list(self._sleepers)
+        for loop, event in sleepers:
+            loop.call_soon_threadsafe(event.set)
+
+    def stop(self) -> None:
+        """End every wait, now and from now on."""
+        self._stopped = True
+        self.wake()
+
+    async def pause(self, until: datetime | None, *, at_most: float) -> None:
+        """Wait for a virtual moment, for a `wake`, or for `at_most` real seconds, whichever comes first."""
+        sleeper = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            # Registered before the time is read: an `advance` in between is then noticed by one or the other.
+            self._sleepers.add(sleeper)
+        try:
+            delay = at_most
+            if until is not None and self.speed > 0:
+                delay = min(delay, (until - self.now()).total_seconds() / self.speed)
+            if until is not None and until <= self.now():
+                delay = 0
+            if delay > 0 and not self._stopped:
+                await asyncio.wait_for(sleeper[1].wait(), delay)
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock:
+                self._sleepers.discard(sleeper)

@@ -1,0 +1,88 @@
+"""What the emulator was asked and what it answered, for assertions."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SERVER = "civitai-ext-emulator"
+"""The `Server` header of every answer: nobody should take the stand-in for the service."""
+
+_LARGEST_BODY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and the status it was answered with.
+
+    Attributes:
+        method: The verb, in capitals.
+        path: The path, percent-decoded.
+        query: Names and values in the order sent, without `token`.
+        status: The status of the answer.
+        credential: Where a credential was sent, if one was. The credential itself is not kept.
+        body: The body if it was JSON, else `None`.
+
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    status: int
+    credential: Literal["header", "query"] | None
+    body: Any
+
+
+Journal = deque[Exchange]
+
+
+class JournalMiddleware:
+    """Writes every exchange down and signs every answer as the emulator's."""
+
+    def __init__(self, app: ASGIApp, *, journal: Journal) -> None:
+        self._app = app
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one exchange on to the application and back."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        keeps_body = b"json" in headers.get(b"content-type", b"")
+        body = bytearray()
+
+        async def listen() -> Message:
+            message = await receive()
+            if keeps_body and message["type"] == "http.request" and len(body) < _LARGEST_BODY:
+                body.extend(message.get("body", b""))
+            return message
+
+        async def speak(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"server", SERVER.encode())]
+                # Written before the answer leaves: whoever has read the answer finds the entry.
+                self._journal.append(_exchange(scope, headers, message["status"], bytes(body)))
+            await send(message)
+
+        await self._app(scope, listen, speak)
+
+
+def _exchange(scope: Scope, headers: dict[bytes, bytes], status: int, body: bytes) -> Exchange:
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    credential: Literal["header", "query"] | None = None
+    if b"authorization" in headers:
+        credential = "header"
+    elif any(name == "token" for name, _ in query):
+        credential = "query"
+    try:
+        content = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        content = None
+    shown = tuple((name, value) for name, value in query if name != "token")
+    return Exchange(scope["method"], scope["path"], shown, status, credential, content)

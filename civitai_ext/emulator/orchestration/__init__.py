@@ -1,0 +1,1 @@
+"""The Orchestration API v2: workflows, recipes, blobs, services and resources."""

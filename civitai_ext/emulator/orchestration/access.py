@@ -1,0 +1,98 @@
+"""What all routes of the Orchestration API share: the credential, the parameters, the body, the wait."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from civitai_ext.emulator.accounts import Account
+from civitai_ext.emulator.answers import RefusalError, refuse_problem
+from civitai_ext.emulator.workflows import Workflow
+from civitai_ext.emulator.world import World
+
+LONGEST_REQUEST = 100
+"""Seconds after which the gateway in front of the service gives up on a request."""
+
+Handler = Callable[[Request, World, Account], Awaitable[Response]]
+"""A route: the request, the world and the caller."""
+
+
+def authorized(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint that needs a bearer token."""
+
+    async def endpoint(request: Request) -> Response:
+        world = World.of(request)
+        caller = world.accounts.of(request)
+        if caller is None:
+            refuse_problem(401)
+        return await handler(request, world, caller)
+
+    return endpoint
+
+
+def integer_parameter(request: Request, name: str, default: int, *, low: int, high: int | None = None) -> int:
+    """Read a whole number from the query, or answer 400; what is above `high` is cut."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
+    if value < low:
+        refuse_problem(400, errors={name: [f"The field {name} must be at least {low}."]})
+    return value if high is None else min(value, high)
+
+
+def boolean_parameter(request: Request, name: str, *, default: bool = False) -> bool:
+    """Read `true` or `false` from the query, in any case, or answer 400."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if text.lower() not in ("true", "false"):
+        refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
+    return text.lower() == "true"
+
+
+async def json_body(request: Request) -> Any:
+    """Read the body as JSON, or answer 400."""
+    try:
+        return json.loads(await request.body(), parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
+        refuse_problem(400, errors={"$": ["The request body is not valid JSON."]})
+
+
+def _finite(text: str) -> float:
+    """Read a number, but not those that Python knows and JSON does not."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+async def long_poll(world: World, workflow: Workflow, seconds: int) -> None:
+    """Wait until a workflow is over or the seconds are, in virtual or in real time, whichever comes first.
+
+    Whoever asks for more than the gateway allows gets the gateway's answer.
+    """
+    allowed = min(seconds, LONGEST_REQUEST)
+    virtual_end = world.clock.now() + timedelta(seconds=allowed)
+    real_end = time.monotonic() + allowed
+    while True:
+        world.workflows.refresh(workflow)
+        left = real_end - time.monotonic()
+        if workflow.final or world.clock.stopped:
+            return
+        if left <= 0 or world.clock.now() >= virtual_end:
+            break
+        change = workflow.next_change()
+        await world.clock.pause(min(change, virtual_end) if change else virtual_end, at_most=left)
+    if seconds > LONGEST_REQUEST:
+        raise RefusalError(HTMLResponse("<html><title>504 Gateway Time-out</title></html>", 504))

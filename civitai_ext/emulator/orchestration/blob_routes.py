@@ -1,0 +1,126 @@
+"""`/v2/consumer/blobs`: uploads, signed URLs, content."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from civitai_ext.emulator.accounts import Account
+from civitai_ext.emulator.answers import answer, orchestration_time, problem, refuse_problem
+from civitai_ext.emulator.blobs import CONTENT_PATH, Blob
+from civitai_ext.emulator.drawing import Stored, measure
+from civitai_ext.emulator.orchestration.access import authorized, boolean_parameter
+from civitai_ext.emulator.ranges import file_answer
+from civitai_ext.emulator.signing import SignatureError
+from civitai_ext.emulator.world import World
+
+UPLOAD_LIFETIME = timedelta(hours=1)
+"""How long a signed upload URL holds."""
+
+_LARGEST_UPLOAD = 64 * 1024 * 1024
+_ACCEPTED = ("image/", "video/", "audio/")
+
+
+async def _get(request: Request, world: World, caller: Account) -> Response:
+    """Redirect to the content of a blob; HEAD only tells whether it is there."""
+    blob = _find(request, world, caller)
+    if request.method == "HEAD":
+        return Response(status_code=204)
+    if blob.blocked_reason or blob.withheld:
+        return problem(403, blob.blocked_reason or "The content is mature and its workflow does not allow that.")
+    wants_file = boolean_parameter(request, "download")
+    filename = request.query_params.get("filename") or (blob.id if wants_file else None)
+    return RedirectResponse(world.blobs.url(blob, filename=filename), 308)
+
+
+async def _refresh(request: Request, world: World, caller: Account) -> Response:
+    blob = _find(request, world, caller)
+    world.blobs.refresh(blob)
+    return answer(world.blobs.as_json(blob))
+
+
+def _find(request: Request, world: World, caller: Account) -> Blob:
+    blob = world.blobs.get(request.path_params["blob"])
+    if blob is None or blob.owner != caller.id:
+        refuse_problem(404)
+    return blob
+
+
+async def _content(request: Request) -> Response:
+    """Serve a blob to whoever holds a signed URL, and to nobody who adds another credential to it."""
+    world = World.of(request)
+    if "authorization" in request.headers:
+        return problem(401, "This URL carries its own credential; send no other.")
+    try:
+        signed = world.signer.read(request.path_params["token"], now=world.clock.now())
+    except SignatureError:
+        return problem(401, "The URL is not valid or has expired.")
+    blob = world.blobs.get(str(signed.get("blob")))
+    if blob is None:
+        return problem(404)
+    content = await asyncio.to_thread(lambda: blob.content)
+    return file_answer(request, content, blob.media_type, filename=signed.get("filename"))
+
+
+async def _presign(request: Request, world: World, caller: Account) -> Response:
+    """Hand out a URL that takes one upload without a token."""
+    expires = world.clock.now() + UPLOAD_LIFETIME
+    signature = world.signer.sign({"upload": caller.id}, expires=expires)
+    url = f"{world.origin}/v2/consumer/blobs?sig={signature}"
+    return answer({"uploadUrl": url, "expiresAt": orchestration_time(expires)})
+
+
+async def _upload(request: Request) -> Response:
+    """Keep what is uploaded, after looking at it."""
+    world = World.of(request)
+    owner = _uploader(request, world)
+    # A length must be known beforehand: chunked bodies are refused.
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        return problem(411, "A Content-Length is required; chunked bodies are not accepted.")
+    if int(length) > _LARGEST_UPLOAD:
+        return problem(413, f"At most {_LARGEST_UPLOAD} bytes are accepted.")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type.startswith(_ACCEPTED):
+        return problem(415, "The Content-Type must be that of an image, a video or an audio file.")
+    content = await request.body()
+    if not content:
+        return problem(400, "The body is empty.")
+    width = height = None
+    if media_type.startswith("image/"):
+        try:
+            width, height, media_type = await asyncio.to_thread(measure, content)
+        except ValueError:
+            return problem(422, "The content is not an image.")
+    now = world.clock.now()
+    blob = world.blobs.add(Stored(content), media_type=media_type, owner=owner, at=now, width=width, height=height)
+    return answer(world.blobs.as_json(blob), 201)
+
+
+def _uploader(request: Request, world: World) -> int:
+    """Find whose upload this is: the URL says so when it is signed, the bearer token otherwise."""
+    signature = request.query_params.get("sig")
+    if signature is None:
+        caller = world.accounts.of(request)
+        if caller is None:
+            refuse_problem(401)
+        return caller.id
+    if "authorization" in request.headers:
+        refuse_problem(401, "This URL carries its own credential; send no other.")
+    try:
+        return int(world.signer.read(signature, now=world.clock.now())["upload"])
+    except (SignatureError, KeyError):
+        refuse_problem(401, "The URL is not valid or has expired.")
+
+
+ROUTES = [
+    Route("/v2/consumer/blobs", _upload, methods=["POST"]),
+    Route("/v2/consumer/blobs/upload", authorized(_presign), methods=["GET"]),
+    Route(f"{CONTENT_PATH}{{token}}", _content, methods=["GET"]),
+    Route("/v2/consumer/blobs/{blob}", authorized(_get), methods=["GET", "HEAD"]),
+    Route("/v2/consumer/blobs/{blob}/refresh", authorized(_refresh), methods=["POST"]),
+]

@@ -1,0 +1,245 @@
+"""The running emulator: one world behind one HTTP server, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from civitai_ext.emulator.accounts import Account, Accounts
+from civitai_ext.emulator.app import make_app
+from civitai_ext.emulator.blobs import Blobs
+from civitai_ext.emulator.catalogue import Catalogue
+from civitai_ext.emulator.clock import Clock
+from civitai_ext.emulator.identifiers import Identifiers
+from civitai_ext.emulator.journal import Journal
+from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
+from civitai_ext.emulator.signing import Signer
+from civitai_ext.emulator.workflows import Workflows
+from civitai_ext.emulator.world import World
+
+_JOURNAL_LENGTH = 10_000
+_START_SECONDS = 10
+_STOP_SECONDS = 5
+
+
+class EmulatorError(RuntimeError):
+    """The emulator cannot start; the message is one line that says why."""
+
+
+class Emulator:
+    """A local server that stands in for Civitai: catalogue, downloads, generation, blobs.
+
+    Use it as a context manager, synchronous or asynchronous, or call `start` and `close`. Everything it answers follows
+    from the seed and from what it was asked before; every answer says `Server: civitai-ext-emulator`. What it pins is
+    this project's reading of the services, not the services themselves.
+
+    Words in a step's input choose how the step ends: `[fail]`, `[block]`, `[expire]`, `[mature]`.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+        host: The address to listen on.
+        seed: Chooses the catalogue and all identifiers.
+        speed: How fast time passes. At 1, an image takes some seconds; at 0, time stands still until `clock.advance`.
+        models: The size of the catalogue.
+        balance: Buzz per colour of the account (`blue`, `green`, `yellow`).
+        token: The API key of the account.
+
+    >>> import json, urllib.request
+    >>> with Emulator(models=3) as emulator:
+    ...     with urllib.request.urlopen(f"{emulator.site_url}/api/v1/models?limit=2") as answer:
+    ...         len(json.load(answer)["items"]), answer.headers["Server"]
+    (2, 'civitai-ext-emulator')
+
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        seed: int = 1,
+        speed: float = 1.0,
+        models: int = 200,
+        balance: Mapping[str, int] = DEFAULT_BALANCE,
+        token: str = "test-token",  # noqa: S107 - a stand-in for a token
+    ) -> None:
+        self._port = port
+        self._host = host
+        self._seed = seed
+        identifiers = Identifiers(seed)
+        self._identifiers = identifiers
+        self._catalogue = Catalogue(seed, models)
+        self._account = Account(
+            id=1, username="emulated", email="emulated@example.com", token=token, tier="bronze",
+            ledger=Ledger(balance, identifiers),
+        )  # fmt: skip
+        self.clock = Clock(speed=speed)
+        """The time of the emulator; `advance` moves it."""
+        self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
+        """The requests that came in, oldest first, with the statuses they were answered with."""
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The Buzz of the account: `balance` and `transactions`."""
+        return self._account.ledger
+
+    @property
+    def token(self) -> str:
+        """The API key of the account."""
+        return self._account.token
+
+    @property
+    def url(self) -> str:
+        """Where the emulator listens.
+
+        Raises:
+            EmulatorError: It has not started.
+
+        """
+        if self._socket is None:
+            raise EmulatorError("the emulator is not running: use it in a with statement, or call start()")
+        host, port = self._socket.getsockname()[:2]
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def site_url(self) -> str:
+        """The origin of the Site API."""
+        return self.url
+
+    @property
+    def orchestration_url(self) -> str:
+        """The origin of the Orchestration API."""
+        return self.url
+
+    @property
+    def auth_url(self) -> str:
+        """The origin of the accounts service. Nothing answers there yet."""
+        return self.url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point a client here."""
+        return {
+            "CIVITAI_SITE_URL": self.site_url,
+            "CIVITAI_ORCHESTRATION_URL": self.orchestration_url,
+            "CIVITAI_AUTH_URL": self.auth_url,
+            "CIVITAI_TOKEN": self.token,
+        }
+
+    def start(self) -> Self:
+        """Listen and answer, in a thread of its own.
+
+        Raises:
+            EmulatorError: The address cannot be listened on.
+
+        """
+        if self._thread is not None:
+            raise EmulatorError("the emulator runs already")
+        try:
+            self._socket = _listen(self._host, self._port)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise EmulatorError(f"cannot listen on {self._host}:{self._port}: {reason}") from error
+        self._server = _Server(make_app(self._world(self.url)))
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="civitai-ext-emulator", daemon=True
+        )
+        self._thread.start()
+        if not self._server.ready.wait(_START_SECONDS):
+            self.close()
+            raise EmulatorError(f"the emulator did not start within {_START_SECONDS} seconds")
+        return self
+
+    def close(self) -> None:
+        """Stop answering; requests that wait are answered at once. Closing twice does nothing."""
+        self.clock.stop()
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
+        if self._socket is not None:
+            self._socket.close()
+        self._server = self._thread = self._socket = None
+
+    def _world(self, origin: str) -> World:
+        signer = Signer(self._seed)
+        blobs = Blobs(origin, self.clock, self._identifiers, signer)
+        return World(
+            origin=origin,
+            clock=self.clock,
+            accounts=Accounts(self._account),
+            catalogue=self._catalogue,
+            signer=signer,
+            blobs=blobs,
+            workflows=Workflows(self.clock, blobs, self._identifiers),
+            journal=self.journal,
+        )
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the socket to listen on."""
+    kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+    family, *_, address = socket.getaddrinfo(host, None, type=kind, proto=protocol)[0]
+    # With the protocol left at 0, asyncio would not switch Nagle's algorithm off: 40 ms for every answer.
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address[0], port))
+        listening.listen(128)
+    except (OSError, OverflowError):
+        listening.close()
+        raise
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

@@ -1,0 +1,293 @@
+"""The catalogue as the Site API shows it: one shape in lists, another in detail, a third for a single version."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from civitai_ext.emulator.answers import site_time
+from civitai_ext.emulator.catalogue import Creator, GalleryImage, Model, ModelFile, Version
+from civitai_ext.emulator.vocabulary import AVAILABILITIES
+
+Json = dict[str, Any]
+
+
+def listed_model(
+    model: Model, origin: str, *, versions: list[Version], level: int | None, primary_only: bool = False
+) -> Json:
+    """Show a model as an item of a list.
+
+    Args:
+        model: The model.
+        origin: Where URLs start.
+        versions: The versions to show.
+        level: Mask of the image levels to show, `None` for all.
+        primary_only: Whether files other than the primary ones are left out.
+
+    """
+    shown = _model(model, origin)
+    shown["modelVersions"] = [_listed_version(version, origin, level, primary_only) for version in versions]
+    return shown
+
+
+def detailed_model(model: Model, origin: str) -> Json:
+    """Show a model on its own.
+
+    Its versions differ from those of a list: nulls and empty lists are missing, images have no id, and `covered` stands
+    for `supportsGeneration`.
+    """
+    shown = _model(model, origin)
+    versions = []
+    for version in model.versions:
+        item = _listed_version(version, origin, None, primary_only=False)
+        if not version.files:
+            continue
+        item["covered"] = item.pop("supportsGeneration")
+        item["createdAt"] = site_time(version.published_at)
+        item["status"] = "Published"
+        for image in item["images"]:
+            del image["id"]
+        versions.append(_without_nothing(item))
+    shown["modelVersions"] = versions
+    return shown
+
+
+def single_version(version: Version, origin: str, *, by_hash: bool = False, download_origin: str | None = None) -> Json:
+    """Show a version on its own; found by its hash, it tells a little more."""
+    model = version.model
+    files = []
+    for file in version.files if model.mode != "Archived" else ():
+        shown = _file(file, download_origin or origin)
+        shown["primary"] = file.primary
+        shown["scannedAt"] = f"{file.scanned_at:%Y-%m-%dT%H:%M:%S}.{file.scanned_at.microsecond // 1000:03d}"
+        shown["metadata"] = {name: value for name, value in shown["metadata"].items() if value is not None}
+        if not by_hash:
+            del shown["overrideName"]
+        files.append(shown)
+    images = [_version_image(image, origin) for image in version.images[:10] if model.mode != "TakenDown"]
+    shown = {
+        "id": version.id,
+        "modelId": model.id,
+        "name": version.name,
+        "nsfwLevel": version.level,
+        "createdAt": site_time(version.published_at),
+        "updatedAt": site_time(version.published_at),
+        "status": "Published",
+        "publishedAt": site_time(version.published_at),
+        "trainedWords": version.trained_words,
+        "trainingStatus": None,
+        "trainingDetails": None,
+        "baseModel": version.base_model,
+        "baseModelType": "Standard",
+        "description": None,
+        "uploadType": "Created",
+        "usageControl": version.usage_control,
+        "licensingFee": 0 if by_hash else None,
+        "paidAccess": _paid_access(version),
+        "air": version.air,
+        "stats": {"downloadCount": version.downloads, "thumbsUpCount": version.likes},
+        "model": {"name": model.name, "type": model.type, "nsfw": model.nsfw, "poi": False},
+        "files": files,
+        "images": images,
+    }
+    if model.mode:
+        shown["model"]["mode"] = model.mode
+    if model.mode != "Archived":
+        shown["downloadUrl"] = download_url(version.primary_file, download_origin or origin)
+    return shown
+
+
+def listed_image(image: GalleryImage, origin: str) -> Json:
+    """Show an image as an item of `/images`, without its generation data."""
+    return {
+        "id": image.id,
+        "url": image_url(image, origin),
+        "hash": _BLUR_HASH,
+        "width": image.width,
+        "height": image.height,
+        "nsfwLevel": {1: "None", 2: "Soft", 4: "Mature"}.get(image.level, "X"),
+        "nsfw": image.level != 1,
+        "browsingLevel": image.level,
+        "type": "image",
+        "createdAt": site_time(image.created_at),
+        "postId": image.post_id,
+        "stats": {
+            "cryCount": 0,
+            "laughCount": 0,
+            "likeCount": image.likes,
+            "dislikeCount": 0,
+            "heartCount": image.hearts,
+            "commentCount": image.comments,
+        },
+        "meta": None,
+        "username": image.version.model.creator.username,
+        "baseModel": image.version.base_model,
+        "modelVersionIds": [image.version.id],
+    }
+
+
+def image_url(image: GalleryImage, origin: str) -> str:
+    """Build the URL of an image at its own size, in the manner of the image CDN."""
+    return f"{origin}/media/{image.key}/original=true/{image.id}.jpeg"
+
+
+def avatar_url(creator: Creator, origin: str) -> str:
+    """Build the URL of the picture of a user."""
+    return f"{origin}/media/avatars/{creator.id}.png"
+
+
+def download_url(file: ModelFile, origin: str) -> str:
+    """Build the URL that the site hands out for a file: bare for the primary one, described for the others."""
+    url = f"{origin}/api/download/models/{file.version.id}"
+    if file.primary:
+        return url
+    query = {"type": file.type}
+    if file.type != "Training Data":
+        query["format"] = file.format
+    query |= {name: value for name, value in (("size", file.size), ("fp", file.fp)) if value}
+    return f"{url}?{urlencode(query)}"
+
+
+_BLUR_HASH = "U5IiO6s-4Vn+0~EO^5xa00VsL#IU_O?E7yWC"
+
+
+def _model(model: Model, origin: str) -> Json:
+    shown: Json = {
+        "id": model.id,
+        "name": model.name,
+        "description": model.description,
+        "allowNoCredit": True,
+        # An array of the database, printed: a string and not a list.
+        "allowCommercialUse": "{" + ",".join(model.commercial_use) + "}",
+        "allowDerivatives": True,
+        "allowDifferentLicense": True,
+        "type": model.type,
+        "minor": False,
+        "sfwOnly": False,
+        "poi": False,
+        "nsfw": model.nsfw,
+        "nsfwLevel": model.level,
+        "availability": model.availability,
+        "userId": model.creator.id,
+        "baseModels": sorted({version.base_model for version in model.versions}),
+        "cosmetic": None,
+        "supportsGeneration": any(version.supports_generation for version in model.versions),
+        "stats": {
+            "downloadCount": model.downloads,
+            "thumbsUpCount": model.likes,
+            "thumbsDownCount": model.likes // 60,
+            "commentCount": model.comments,
+            "tippedAmountCount": model.tips,
+        },
+        "creator": {"username": model.creator.username, "image": avatar_url(model.creator, origin)},
+        "tags": [tag.name for tag in model.tags],
+    }
+    if model.mode:
+        shown["mode"] = model.mode
+    return shown
+
+
+def _listed_version(version: Version, origin: str, level: int | None, primary_only: bool) -> Json:
+    mode = version.model.mode
+    files = []
+    for file in version.files if mode != "Archived" else ():
+        if primary_only and not file.primary:
+            continue
+        shown_file = _file(file, origin)
+        if file.primary:
+            shown_file["primary"] = True
+        files.append(shown_file)
+    images = [
+        _listed_version_image(image, origin)
+        for image in version.images
+        if mode != "TakenDown" and (level is None or image.level & level)
+    ]
+    shown: Json = {
+        "id": version.id,
+        "index": version.index,
+        "name": version.name,
+        "baseModel": version.base_model,
+        "baseModelType": "Standard",
+        "publishedAt": site_time(version.published_at),
+        "flags": 0,
+        "availability": AVAILABILITIES[0],
+        "nsfwLevel": version.level,
+        "description": None,
+        "trainedWords": version.trained_words,
+        "vaeId": None,
+        "paidAccess": _paid_access(version),
+        "stats": {
+            "downloadCount": version.downloads,
+            "thumbsUpCount": version.likes,
+            "thumbsDownCount": version.likes // 60,
+        },
+        "supportsGeneration": version.supports_generation,
+        "files": files,
+        "images": images,
+    }
+    if version.early_access_until:
+        shown["earlyAccessDeadline"] = site_time(version.early_access_until)
+    if mode != "Archived":
+        shown["downloadUrl"] = download_url(version.primary_file, origin)
+    return shown
+
+
+def _file(file: ModelFile, origin: str) -> Json:
+    metadata: Json = {"format": file.format}
+    if not file.is_archive:
+        metadata |= {"size": file.size, "fp": file.fp}
+    return {
+        "id": file.id,
+        "sizeKB": file.size_kb,
+        "name": file.name,
+        "overrideName": None,
+        "type": file.type,
+        "pickleScanResult": "Success",
+        "pickleScanMessage": "No Pickle imports",
+        "virusScanResult": "Success",
+        "virusScanMessage": None,
+        "scannedAt": site_time(file.scanned_at),
+        "metadata": metadata,
+        "hashes": file.hashes,
+        "downloadUrl": download_url(file, origin),
+    }
+
+
+def _listed_version_image(image: GalleryImage, origin: str) -> Json:
+    return {
+        "id": image.id,
+        "url": image_url(image, origin),
+        "nsfwLevel": image.level,
+        "width": image.width,
+        "height": image.height,
+        "hash": _BLUR_HASH,
+        "type": "image",
+        "minor": False,
+        "poi": False,
+        "hasMeta": image.has_meta,
+        "hasPositivePrompt": image.has_meta,
+        "onSite": False,
+        "remixOfId": None,
+    }
+
+
+def _version_image(image: GalleryImage, origin: str) -> Json:
+    shown = _listed_version_image(image, origin)
+    del shown["id"]
+    metadata = {"hash": _BLUR_HASH, "size": image.width * image.height, "width": image.width, "height": image.height}
+    return shown | {"metadata": metadata, "meta": image.meta, "availability": AVAILABILITIES[0]}
+
+
+def _paid_access(version: Version) -> Json | None:
+    until = version.early_access_until
+    return {"permanent": False, "endsAt": site_time(until)} if until else None
+
+
+def _without_nothing(value: Any) -> Any:
+    """Drop nulls, empty lists and empty objects, all the way down."""
+    if isinstance(value, list):
+        return [_without_nothing(item) for item in value]
+    if isinstance(value, dict):
+        kept = {name: _without_nothing(item) for name, item in value.items()}
+        return {name: item for name, item in kept.items() if item is not None and item != [] and item != {}}
+    return value

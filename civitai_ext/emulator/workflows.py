@@ -1,0 +1,399 @@
+"""Workflows: how they move through their states as the clock goes on, and what happens to their Buzz.
+
+Nothing here waits. A step gets a `Timeline` when it can begin; `Workflows.refresh` then brings a workflow up to the
+present whenever somebody looks at it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from civitai_ext.emulator.accounts import Account
+from civitai_ext.emulator.blobs import Blob, Blobs
+from civitai_ext.emulator.clock import Clock
+from civitai_ext.emulator.identifiers import Identifiers
+from civitai_ext.emulator.ledger import InsufficientBuzzError, Transaction
+from civitai_ext.emulator.references import ARGUMENTS, UnresolvedError, resolve
+from civitai_ext.emulator.steps import KINDS, Ending, Input, StepFailedError, Workplace
+from civitai_ext.emulator.templates import StepTemplate, Template
+
+RETENTION = timedelta(days=30)
+"""How long a workflow is kept."""
+
+FINAL = ("succeeded", "failed", "expired", "canceled")
+
+_UNASSIGNED_SECONDS = 0.5
+_PREPARING_SECONDS = 2.0
+_SCHEDULED_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The course of a step that has begun: phases one after another, and how it ends."""
+
+    start: datetime
+    phases: tuple[tuple[str, timedelta], ...]
+    ending: str
+    reason: str | None = None
+    blocked_reason: str | None = None
+
+    @property
+    def end(self) -> datetime:
+        """When the step is over."""
+        return sum((length for _, length in self.phases), timedelta()) + self.start
+
+    def begin_of(self, status: str) -> datetime:
+        """Tell when a phase begins, or the end of all when there is no such phase."""
+        moment = self.start
+        for name, length in self.phases:
+            if name == status:
+                return moment
+            moment += length
+        return moment
+
+    def at(self, now: datetime) -> tuple[str, float]:
+        """Tell the phase of a moment before the end, and how much of that phase has passed."""
+        moment = self.start
+        for name, length in self.phases:
+            if now < moment + length:
+                return name, max(0.0, (now - moment) / length)
+            moment += length
+        return self.phases[-1][0], 1.0
+
+
+@dataclass
+class Step:
+    """A step of a workflow that was accepted."""
+
+    template: StepTemplate
+    metadata: dict[str, Any]
+    seed: int
+    input: Any
+    job_id: str
+    status: str = "unassigned"
+    progress: float | None = None
+    timeline: Timeline | None = None
+    completed_at: datetime | None = None
+    output: dict[str, Any] | None = None
+    reason: str | None = None
+    blocked_reason: str | None = None
+    refunded: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Whether the step is over."""
+        return self.status in FINAL
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the processing began, if it has."""
+        if self.timeline is None:
+            return None
+        begin = self.timeline.begin_of("processing")
+        reached = self.status == "processing" or (self.completed_at is not None and begin < self.completed_at)
+        return begin if reached else None
+
+    @property
+    def blobs(self) -> Iterator[Blob]:
+        """The media that the step has made."""
+        for value in (self.output or {}).values():
+            yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Blob))
+
+
+@dataclass
+class Workflow:
+    """A workflow that was accepted, or the preview of one (`id` is then `None`)."""
+
+    id: str | None
+    number: int
+    account: Account
+    template: Template
+    steps: list[Step]
+    created_at: datetime
+    tags: list[str]
+    metadata: dict[str, Any]
+    allow_mature: bool | None
+    transactions: list[Transaction] = field(default_factory=list)
+    planned: list[tuple[str, int]] = field(default_factory=list)
+    insufficient: bool | None = None
+    listed: bool = True
+
+    @property
+    def status(self) -> str:
+        """The status that follows from those of the steps."""
+        statuses = [step.status for step in self.steps]
+        if all(status in FINAL for status in statuses):
+            return next((status for status in ("failed", "expired", "canceled") if status in statuses), "succeeded")
+        order = ("processing", "succeeded", "scheduled", "preparing")
+        furthest = next((status for status in order if status in statuses), "unassigned")
+        # Between two steps the work goes on.
+        return "processing" if furthest == "succeeded" else furthest
+
+    @property
+    def final(self) -> bool:
+        """Whether the workflow is over, or never begins because it is a preview."""
+        return self.id is None or self.status in FINAL
+
+    @property
+    def blobs(self) -> Iterator[Blob]:
+        """The media that all steps have made."""
+        return itertools.chain.from_iterable(step.blobs for step in self.steps)
+
+    def next_change(self) -> datetime | None:
+        """Tell when a step is over next, if one is under way."""
+        ends = [step.timeline.end for step in self.steps if step.timeline is not None and not step.final]
+        return min(ends, default=None)
+
+    def step(self, name: str) -> Step | None:
+        """Find a step by its name."""
+        return next((step for step in self.steps if step.template.name == name), None)
+
+
+class Workflows:
+    """Takes workflows in, moves them on, settles their Buzz."""
+
+    def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers) -> None:
+        self._clock = clock
+        self._blobs = blobs
+        self._identifiers = identifiers
+        self._numbers = itertools.count(1)
+        self._by_id: dict[str, Workflow] = {}
+        self._by_key: dict[tuple[int, str], Workflow] = {}
+
+    def earlier(self, account: Account, template: Template) -> Workflow | None:
+        """Find what an earlier submit with the same `externalId` led to, be it a workflow or a preview."""
+        workflow = self._by_key.get((account.id, template.external_id)) if template.external_id else None
+        if workflow is not None:
+            self.refresh(workflow)
+        return workflow
+
+    def preview(self, account: Account, template: Template) -> Workflow:
+        """Price a workflow without running it. Its `externalId` is taken all the same, as the service does it."""
+        workflow = self._make(account, template, id_=None)
+        try:
+            workflow.planned = account.ledger.split(template.bill.total, template.colours)
+            workflow.insufficient = False
+        except InsufficientBuzzError:
+            workflow.planned = [(template.colours[0] if template.colours else "yellow", template.bill.total)]
+            workflow.insufficient = True
+        return workflow
+
+    def submit(self, account: Account, template: Template, *, listed: bool = True) -> Workflow:
+        """Charge for a workflow and set it going.
+
+        Raises:
+            InsufficientBuzzError: The account cannot pay; nothing is kept.
+
+        """
+        account.ledger.split(template.bill.total, template.colours)
+        id_ = self._identifiers.make("wf")
+        workflow = self._make(account, template, id_=id_)
+        workflow.listed = listed
+        workflow.transactions = account.ledger.charge(
+            template.bill.total, template.colours, workflow_id=id_, at=workflow.created_at
+        )
+        self._by_id[id_] = workflow
+        self.refresh(workflow)
+        return workflow
+
+    def get(self, account: Account, id_: str) -> Workflow | None:
+        """Find a workflow of an account. An ephemeral one is gone once it is over."""
+        workflow = self._by_id.get(id_)
+        if workflow is None or workflow.account is not account:
+            return None
+        self.refresh(workflow)
+        if self._clock.now() > workflow.created_at + RETENTION or (workflow.template.ephemeral and workflow.final):
+            self._forget(workflow)
+            return None
+        return workflow
+
+    def of(self, account: Account) -> list[Workflow]:
+        """List the workflows of an account, oldest first."""
+        found = (self.get(account, id_) for id_ in list(self._by_id))
+        return [workflow for workflow in found if workflow is not None and workflow.listed]
+
+    def cancel(self, workflow: Workflow) -> None:
+        """End what is not over yet; work that has not begun is refunded."""
+        self.refresh(workflow)
+        now = self._clock.now()
+        for step in workflow.steps:
+            if not step.final:
+                if step.status != "processing":
+                    self._refund(workflow, step, now)
+                self._end(step, "canceled", now, reason="canceled")
+        self._clock.wake()
+
+    def delete(self, workflow: Workflow) -> None:
+        """Cancel a workflow and forget it."""
+        self.cancel(workflow)
+        self._forget(workflow)
+
+    def allow_mature(self, workflow: Workflow) -> None:
+        """Let mature content out: what other colours have paid is given back, and yellow pays instead.
+
+        Raises:
+            InsufficientBuzzError: There is not enough yellow; nothing changes.
+
+        """
+        paid: dict[str, int] = {}
+        for transaction in workflow.transactions:
+            sign = 1 if transaction.type == "debit" else -1
+            paid[transaction.account] = paid.get(transaction.account, 0) + sign * transaction.amount
+        amount = sum(part for colour, part in paid.items() if colour != "yellow")
+        ledger, id_, now = workflow.account.ledger, workflow.id or "", self._clock.now()
+        ledger.split(amount, ["yellow"])
+        others = [transaction for transaction in workflow.transactions if transaction.account != "yellow"]
+        workflow.transactions += ledger.refund(amount, others, workflow_id=id_, at=now)
+        workflow.transactions += ledger.charge(amount, ["yellow"], workflow_id=id_, at=now)
+        workflow.allow_mature = True
+        for blob in workflow.blobs:
+            blob.withheld = False
+
+    def refresh(self, workflow: Workflow) -> None:
+        """Bring a workflow up to the present."""
+        if workflow.id is None:
+            return
+        now = self._clock.now()
+        changed = True
+        while changed:
+            # Until nothing more follows: the end of one step can be the beginning of the next.
+            changed = False
+            for step in workflow.steps:
+                if not step.final and self._move_on(workflow, step, now):
+                    changed = True
+
+    def _move_on(self, workflow: Workflow, step: Step, now: datetime) -> bool:
+        """Move one step on; tell whether that can change anything for the others."""
+        if step.timeline is None:
+            sources = [source for source in workflow.steps if source.template.name in step.template.needs]
+            begin = max((source.completed_at or now for source in sources), default=workflow.created_at)
+            if any(source.final and source.status != "succeeded" for source in sources):
+                self._refund(workflow, step, begin)
+                self._end(step, "canceled", begin, reason="canceled")
+                return True
+            if any(not source.final for source in sources):
+                return False
+            step.timeline = self._begin(workflow, step, begin)
+        if now < step.timeline.end:
+            step.status, step.progress = step.timeline.at(now)
+            return False
+        self._finish(workflow, step, step.timeline)
+        return True
+
+    def _begin(self, workflow: Workflow, step: Step, start: datetime) -> Timeline:
+        """Fill in the references of a step and lay out its course."""
+        queued: tuple[tuple[str, timedelta], ...] = (("unassigned", timedelta(seconds=_UNASSIGNED_SECONDS)),)
+        try:
+            step.input = resolve(step.template.input, self._lookup(workflow))
+        except UnresolvedError as error:
+            return Timeline(start, queued, "failed", str(error))
+        kind, given = KINDS[step.template.type], Input(step.input)
+        ending = given.ending
+        if kind.prepares:
+            queued += (("preparing", timedelta(seconds=_PREPARING_SECONDS)),)
+        waiting = sum((length for _, length in queued), timedelta())
+        scheduled = timedelta(seconds=_SCHEDULED_SECONDS)
+        processing = timedelta(seconds=kind.seconds(given))
+        if ending is Ending.EXPIRE or waiting + scheduled + processing > step.template.timeout:
+            left = max(step.template.timeout - waiting, timedelta())
+            return Timeline(start, (*queued, ("scheduled", left)), "expired", "expired")
+        if ending is Ending.FAIL:
+            phases = (*queued, ("scheduled", scheduled), ("processing", processing / 2))
+            return Timeline(start, phases, "failed", "no_provider_available")
+        phases = (*queued, ("scheduled", scheduled), ("processing", processing))
+        if ending is Ending.BLOCK:
+            return Timeline(start, phases, "failed", "blocked", "The content was blocked by moderation.")
+        return Timeline(start, phases, "succeeded")
+
+    def _finish(self, workflow: Workflow, step: Step, timeline: Timeline) -> None:
+        """End a step whose course is over, with its output or with a refund."""
+        kind = KINDS[step.template.type]
+        if timeline.ending == "succeeded":
+            place = Workplace(self._blobs, workflow.account.id, step.job_id, timeline.end, step.seed)
+            try:
+                step.output = kind.produce(Input(step.input), place)
+            except StepFailedError as error:
+                step.output = None
+                timeline = Timeline(timeline.start, timeline.phases, "failed", str(error))
+        if timeline.ending != "succeeded":
+            if kind.media:
+                step.output = {kind.media: [], "errors": [timeline.blocked_reason or timeline.reason]}
+            self._refund(workflow, step, timeline.end)
+        self._end(step, timeline.ending, timeline.end, timeline.reason, timeline.blocked_reason)
+        if any(blob.mature for blob in step.blobs) and not workflow.allow_mature:
+            self._meet_mature(workflow, step)
+
+    def _meet_mature(self, workflow: Workflow, step: Step) -> None:
+        """Withhold mature content that nobody has asked for, or pay for it when the workflow says so."""
+        for blob in step.blobs:
+            blob.withheld = blob.mature
+        if workflow.template.upgrade_mode == "automatic":
+            try:
+                self.allow_mature(workflow)
+            except InsufficientBuzzError:
+                return
+
+    @staticmethod
+    def _end(
+        step: Step, status: str, at: datetime, reason: str | None = None, blocked_reason: str | None = None
+    ) -> None:
+        step.status, step.completed_at, step.progress = status, at, None
+        step.reason, step.blocked_reason = reason, blocked_reason
+
+    def _refund(self, workflow: Workflow, step: Step, at: datetime) -> None:
+        """Give back the price of a step, and the tips with the last one."""
+        step.refunded = True
+        amount = step.template.price.total
+        if all(other.refunded for other in workflow.steps):
+            amount += workflow.template.bill.total - workflow.template.bill.subtotal
+        workflow.transactions += workflow.account.ledger.refund(
+            amount, workflow.transactions, workflow_id=workflow.id or "", at=at
+        )
+
+    def _lookup(self, workflow: Workflow) -> Callable[[str], Any]:
+        def find(name: str) -> Any:
+            if name == ARGUMENTS:
+                return workflow.template.arguments
+            step = workflow.step(name) or workflow.steps[int(name.removeprefix("$"))]
+            return {"input": step.input, "output": self.show(step.output), "metadata": step.metadata}
+
+        return find
+
+    def show(self, output: Any, *, hide_mature: bool = False) -> Any:
+        """Write an output as JSON, with every blob in it as the caller may see it now."""
+        if isinstance(output, Blob):
+            return self._blobs.as_json(output, hide_mature=hide_mature)
+        if isinstance(output, dict):
+            return {name: self.show(value, hide_mature=hide_mature) for name, value in output.items()}
+        if isinstance(output, list):
+            return [self.show(value, hide_mature=hide_mature) for value in output]
+        return output
+
+    def _make(self, account: Account, template: Template, *, id_: str | None) -> Workflow:
+        workflow = Workflow(
+            id=id_,
+            number=next(self._numbers),
+            account=account,
+            template=template,
+            steps=[
+                Step(step, dict(step.metadata), self._identifiers.number(), step.input, self._identifiers.uuid())
+                for step in template.steps
+            ],
+            created_at=self._clock.now(),
+            tags=list(template.tags),
+            metadata=dict(template.metadata),
+            allow_mature=template.allow_mature,
+        )
+        if template.external_id:
+            self._by_key[account.id, template.external_id] = workflow
+        return workflow
+
+    def _forget(self, workflow: Workflow) -> None:
+        self._by_id.pop(workflow.id or "", None)
+        key = (workflow.account.id, workflow.template.external_id or "")
+        if self._by_key.get(key) is workflow:
+            del self._by_key[key]
