@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -62,14 +63,19 @@ class AsyncCivitai:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
         self._retry = retry
         self._http_options = http_options | ({} if timeout is None else {"timeout": timeout})
+        self._transport: AsyncTransport | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def transport(self) -> AsyncTransport:
         """What all calls run on; the operations of `civitai_api` take it as their first argument."""
-        from civitai_ext._async.http import AsyncHttp
-        from civitai_ext._async.transport import AsyncTransport
+        with self._lock:  # two threads at once must not make two, each with connections of its own
+            if self._transport is None:
+                from civitai_ext._async.http import AsyncHttp
+                from civitai_ext._async.transport import AsyncTransport
 
-        return AsyncTransport(self.config, AsyncHttp(**self._http_options), policy=self._retry)
+                self._transport = AsyncTransport(self.config, AsyncHttp(**self._http_options), policy=self._retry)
+            return self._transport
 
     @cached_property
     def models(self) -> AsyncModels:
@@ -104,8 +110,8 @@ class AsyncCivitai:
 
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used after that."""
-        if "transport" in self.__dict__:
-            await self.transport.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self

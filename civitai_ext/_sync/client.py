@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -63,14 +64,19 @@ class Civitai:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
         self._retry = retry
         self._http_options = http_options | ({} if timeout is None else {"timeout": timeout})
+        self._transport: Transport | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def transport(self) -> Transport:
         """What all calls run on; the operations of `civitai_api` take it as their first argument."""
-        from civitai_ext._sync.http import Http
-        from civitai_ext._sync.transport import Transport
+        with self._lock:  # two threads at once must not make two, each with connections of its own
+            if self._transport is None:
+                from civitai_ext._sync.http import Http
+                from civitai_ext._sync.transport import Transport
 
-        return Transport(self.config, Http(**self._http_options), policy=self._retry)
+                self._transport = Transport(self.config, Http(**self._http_options), policy=self._retry)
+            return self._transport
 
     @cached_property
     def models(self) -> Models:
@@ -105,8 +111,8 @@ class Civitai:
 
     def close(self) -> None:
         """Close the connections; the client cannot be used after that."""
-        if "transport" in self.__dict__:
-            self.transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def __enter__(self) -> Self:
         return self

@@ -64,7 +64,9 @@ class Client(Project):
         }
         self.renderer = Renderer(classes, set(self.enums), set(self.aliases))
         self.lost_schemas = sorted((wanted - {ALIASES}).difference(self.renderer.names))
-        self.env.filters.update(module_of=module_of, parameter_of=self.renderer.parameter)
+        self.env.filters.update(
+            module_of=module_of, parameter_of=lambda prop, operation: self.renderer.parameter(operation, prop)
+        )
         self.env.globals.update(service=service, r=self.renderer)
 
     def write(self) -> None:

@@ -243,9 +243,12 @@ class Renderer:
         """The parameters of an operation, those that must be given first."""
         return sorted((prop for _, prop in endpoint.iter_all_parameters()), key=lambda prop: not prop.required)
 
-    def parameter(self, prop: Property) -> str:
+    def parameter(self, operation: Json, prop: Property) -> str:
         """A parameter as its function declares it."""
-        kind = self.annotation(prop).replace("list[", "Sequence[")
+        air = any(
+            "air" in (found.get("format"), found.get("items", {}).get("format")) for found in _schemas(operation, prop)
+        )
+        kind = self.annotation(prop, air=air).replace("list[", "Sequence[")
         if prop.required:
             return f"{prop.python_name}: {kind}"
         return f"{prop.python_name}: {kind}{'' if kind.endswith('None') else ' | None'} | Unset = UNSET"
@@ -304,6 +307,10 @@ class Renderer:
         """Which classes of the client a piece of code names."""
         words = "".join(char if char.isidentifier() or char.isdigit() else " " for char in code).split()
         return sorted(set(words).intersection(self.names))
+
+
+def _schemas(operation: Json, prop: Property) -> Iterator[Json]:
+    return (item.get("schema", {}) for item in operation.get("parameters", ()) if prop.name == item["name"])
 
 
 def _flag(operation: Json, prop: Property, flag: str) -> bool:

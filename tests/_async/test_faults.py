@@ -127,7 +127,7 @@ async def saved(civitai: AsyncCivitai, server: FaultServer, folder: Path, *scrip
 async def test_a_download_is_begun_again_when_it_breaks(
     civitai: AsyncCivitai, server: FaultServer, tmp_path: Path
 ) -> None:
-    faults = [Cut(PNG[:100]), Reset(), Answer(503)]
+    faults: list[Action] = [Cut(PNG[:100]), Reset(), Answer(503)]
     (path,) = await saved(civitai, server, tmp_path, *faults, Answer(200, PNG, media_type="image/png"))
     assert path == tmp_path / "wf_1-hero-0.png"
     assert path.read_bytes() == PNG

@@ -124,7 +124,7 @@ def saved(civitai: Civitai, server: FaultServer, folder: Path, *script: Action) 
 
 
 def test_a_download_is_begun_again_when_it_breaks(civitai: Civitai, server: FaultServer, tmp_path: Path) -> None:
-    faults = [Cut(PNG[:100]), Reset(), Answer(503)]
+    faults: list[Action] = [Cut(PNG[:100]), Reset(), Answer(503)]
     (path,) = saved(civitai, server, tmp_path, *faults, Answer(200, PNG, media_type="image/png"))
     assert path == tmp_path / "wf_1-hero-0.png"
     assert path.read_bytes() == PNG

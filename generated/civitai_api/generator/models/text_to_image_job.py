@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...runtime import UNSET, Unset, model, wire
+from ...runtime import UNSET, ToWire, Unset, model, wire
 from .job_template import JobTemplate
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class TextToImageJob(JobTemplate):
     """
 
     base_model: BaseDiffusionModel | Unset = wire("baseModel", default=UNSET)
-    model: str
+    model: str | ToWire
     params: ImageParams = wire(shape="ImageParams")
     additional_networks: dict[str, NetworkParams] | Unset = wire(
         "additionalNetworks", {"": "NetworkParams"}, default=UNSET

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .... import runtime as _runtime
-from ....runtime import UNSET, Request, Unset
+from ....runtime import UNSET, Request, ToWire, Unset
 from ... import models as _models
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def request(
     *,
-    model: Sequence[str] | None | Unset = UNSET,
+    model: Sequence[str | ToWire] | None | Unset = UNSET,
 ) -> Request[Coverage]:
     """Get Coverage.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .... import runtime as _runtime
-from ....runtime import Request
+from ....runtime import Request, ToWire
 from ... import models as _models
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def request(
     *,
-    air: str,
+    air: str | ToWire,
 ) -> Request[ResourceInfo]:
     """Get Resource.
 

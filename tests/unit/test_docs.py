@@ -1,0 +1,85 @@
+"""What the documentation shows runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from civitai_ext import Civitai
+from civitai_ext.emulator import Emulator
+
+ROOT = Path(__file__).parents[2]
+
+
+def examples(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_example_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = examples("README.md")
+    monkeypatch.chdir(tmp_path)
+    with Emulator(models=60, speed=1000) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        with Civitai() as civitai:
+            (model,) = civitai.models.list(types=["Checkpoint"], limit=1).to_list()
+        # The one thing that the stand-in does not have is that very version.
+        exec(code.replace("2514310", str(model.model_versions[0].id)), {})  # noqa: S102  # it is ours
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
+
+
+def test_the_example_of_the_emulator() -> None:
+    (code,) = examples("docs/emulator.md")
+    exec(code, {})  # noqa: S102  # it is ours
+
+
+@pytest.mark.parametrize("name", ["README.md", *(path.name for path in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name if (ROOT / name).exists() else ROOT / "docs" / name
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/demo.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = list((tmp_path / "demo-output").glob("*.png"))
+    assert len(pictures) == 2
+    assert all(picture.name in done.stdout for picture in pictures)
+
+
+@pytest.mark.parametrize("port", ["taken", "abc", "99999"])
+def test_a_demo_that_cannot_start_says_why_in_a_line(
+    tmp_path: Path, port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Emulator(models=1) as emulator:
+        monkeypatch.setenv("PORT", emulator.url.rpartition(":")[2] if port == "taken" else port)
+        command = [sys.executable, ROOT / "examples/demo.py"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("demo: ")
+
+
+def test_make_says_in_a_line_that_python_is_too_old(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "pyproject.toml").touch()
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    old.chmod(0o755)
+    for arguments in ([f"PYTHON={old}"], ["PYTHON="]):
+        done = subprocess.run(["make", "demo", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "3.11 or newer" in done.stderr.splitlines()[0]
+        assert not (tmp_path / ".venv").exists()
