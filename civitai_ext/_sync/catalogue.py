@@ -44,8 +44,9 @@ class Models:
 
         Raises:
             NotFound: There is no model with this id, or it is not published.
+            InvalidRequest: No model can have such an id.
         """
-        return self._transport.call(get_model.request(id=id))
+        return self._transport.call(get_model.request(id=_id(id)))
 
     def list(
         self,
@@ -171,8 +172,16 @@ class ModelVersions:
 
         Raises:
             NotFound: There is no version with this id, or it is not published.
+            InvalidRequest: No version can have such an id.
         """
-        return self._transport.call(get_model_version.request(id=id))
+        return self._transport.call(get_model_version.request(id=_id(id)))
+
+
+def _id(value: Any) -> int:
+    """An id that the service can look up: it answers anything else as if itself had failed."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        raise InvalidRequest(f"id is {value!r}; an id is an integer from 1 to {2**31 - 1}")
+    return value
 
 
 def list_of(items: Any) -> list[Any]:

@@ -379,8 +379,12 @@ class Workflows:
         return self._handle(self.read(id))
 
     def attach(self, id: str) -> Workflow:
-        """Take up a workflow by its id, without a request."""
-        return Workflow(self, id)
+        """Take up a workflow by its id, without a request.
+
+        Raises:
+            InvalidRequest: No workflow can have such an id.
+        """
+        return Workflow(self, _id(id))
 
     def wait(
         self,
@@ -443,20 +447,27 @@ class Workflows:
     def cancel(self, id: str) -> None:
         """Stop a workflow; its record stays."""
         self.transport.call(
-            update_workflow.request(workflow_id=id, body=models.UpdateWorkflowRequest(status="canceled"))
+            update_workflow.request(workflow_id=_id(id), body=models.UpdateWorkflowRequest(status="canceled"))
         )
 
     def delete(self, id: str) -> None:
         """Remove a workflow with its record; what has not begun may be refunded."""
-        self.transport.call(delete_workflow.request(workflow_id=id))
+        self.transport.call(delete_workflow.request(workflow_id=_id(id)))
 
     def read(self, id: str, hold: int = 0) -> models.Workflow:
         """Read a workflow, the request held for up to `hold` seconds until it is over."""
-        request = get_workflow.request(workflow_id=id, wait=hold or UNSET)
+        request = get_workflow.request(workflow_id=_id(id), wait=hold or UNSET)
         return self.transport.call(request, timeout=hold + _SLACK if hold else None)
 
     def _handle(self, workflow: models.Workflow) -> Workflow:
         return Workflow(self, str(workflow.id or ""), workflow)
+
+
+def _id(value: Any) -> str:
+    """An id that can stand in a path; what it looks like beyond that is the service's business."""
+    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
+        raise InvalidRequest(f"{value!r} is not the id of a workflow")
+    return value
 
 
 def _template(steps: Sequence[StepLike], key: str | None, options: WorkflowOptions) -> models.WorkflowTemplate:

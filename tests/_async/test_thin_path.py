@@ -72,6 +72,14 @@ async def test_what_is_not_there_says_so(civitai: AsyncCivitai) -> None:
         await civitai.models.get(5)
 
 
+@pytest.mark.parametrize("id", ["x", "5", 0, -1, 2**31, 1.0, True, None])
+async def test_ids_that_nothing_can_have_are_not_sent(civitai: AsyncCivitai, emulator: Emulator, id: Any) -> None:
+    for get in (civitai.models.get, civitai.model_versions.get):
+        with pytest.raises(errors.InvalidRequest, match="an id is an integer"):
+            await get(id)
+    assert not emulator.journal
+
+
 @pytest.mark.parametrize(
     ("filters", "message"),
     [
@@ -298,6 +306,16 @@ async def test_a_workflow_that_is_over_is_not_asked_for(civitai: AsyncCivitai, e
     asked = len(emulator.journal)
     await workflow.wait()
     assert len(emulator.journal) == asked
+
+
+@pytest.mark.parametrize("id", ["", "..", None, 5])
+async def test_an_id_that_is_none(civitai: AsyncCivitai, emulator: Emulator, id: Any) -> None:
+    for call in (civitai.workflows.get, civitai.workflows.cancel, civitai.workflows.delete):
+        with pytest.raises(errors.InvalidRequest, match="not the id of a workflow"):
+            await call(id)
+    with pytest.raises(errors.InvalidRequest, match="not the id of a workflow"):
+        civitai.workflows.attach(id)
+    assert not emulator.journal
 
 
 async def test_workflows_are_found_again(civitai: AsyncCivitai) -> None:

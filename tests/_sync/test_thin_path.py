@@ -73,6 +73,14 @@ def test_what_is_not_there_says_so(civitai: Civitai) -> None:
         civitai.models.get(5)
 
 
+@pytest.mark.parametrize("id", ["x", "5", 0, -1, 2**31, 1.0, True, None])
+def test_ids_that_nothing_can_have_are_not_sent(civitai: Civitai, emulator: Emulator, id: Any) -> None:
+    for get in (civitai.models.get, civitai.model_versions.get):
+        with pytest.raises(errors.InvalidRequest, match="an id is an integer"):
+            get(id)
+    assert not emulator.journal
+
+
 @pytest.mark.parametrize(
     ("filters", "message"),
     [
@@ -297,6 +305,16 @@ def test_a_workflow_that_is_over_is_not_asked_for(civitai: Civitai, emulator: Em
     asked = len(emulator.journal)
     workflow.wait()
     assert len(emulator.journal) == asked
+
+
+@pytest.mark.parametrize("id", ["", "..", None, 5])
+def test_an_id_that_is_none(civitai: Civitai, emulator: Emulator, id: Any) -> None:
+    for call in (civitai.workflows.get, civitai.workflows.cancel, civitai.workflows.delete):
+        with pytest.raises(errors.InvalidRequest, match="not the id of a workflow"):
+            call(id)
+    with pytest.raises(errors.InvalidRequest, match="not the id of a workflow"):
+        civitai.workflows.attach(id)
+    assert not emulator.journal
 
 
 def test_workflows_are_found_again(civitai: Civitai) -> None:

@@ -65,7 +65,7 @@ def test_a_demo_that_cannot_start_says_why_in_a_line(
 ) -> None:
     with Emulator(models=1) as emulator:
         monkeypatch.setenv("PORT", emulator.url.rpartition(":")[2] if port == "taken" else port)
-        command = [sys.executable, ROOT / "examples/demo.py"]
+        command = [sys.executable, str(ROOT / "examples/demo.py")]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
