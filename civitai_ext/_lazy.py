@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from civitai_ext.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["AsyncLazy", "Lazy"]
 
@@ -64,7 +66,7 @@ class AsyncLazy(Generic[T]):
         """
         if self._closed:
             raise _closed()
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         if self._made is None:
             self._made, self._loop = self._make(), loop
         elif self._loop is not loop:
@@ -78,7 +80,13 @@ class AsyncLazy(Generic[T]):
         """Give the value away for closing it, if it was made in this event loop; nobody gets it after that."""
         self._closed = True
         made, self._made = self._made, None
-        return made if self._loop is asyncio.get_running_loop() else None
+        return made if self._loop is _running_loop() else None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    import asyncio  # loaded here, so that the synchronous client does not pay for it
+
+    return asyncio.get_running_loop()
 
 
 def _closed() -> ConfigurationError:

@@ -122,8 +122,12 @@ class AsyncHttp:
 
     def _make(self) -> httpx.AsyncClient:
         try:
+            options = dict(self._options)
+            if options["verify"] is True:
+                # Else the library makes one for every proxy of the environment, and loads the certificates each time.
+                options["verify"] = httpx.create_ssl_context()
             return httpx.AsyncClient(
-                **self._options,
+                **options,
                 follow_redirects=False,
                 # A session cookie would be a second credential, and would make one request depend on another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
