@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check fix types tests generate refresh bench clean
+.PHONY: help demo test check fix types tests generate refresh cassettes bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ generate: $(VENV)/ready  ## write generated/ from openapi/
 
 refresh: $(VENV)/ready  ## take over a published document: make refresh FROM=url-or-file
 	$(BIN)/python -m scripts.refresh $(FROM)
+
+cassettes: $(VENV)/ready  ## record tests/cassettes anew from the emulator
+	$(BIN)/python -m scripts.cassettes
 
 bench: $(VENV)/ready  ## measure the budgets
 	$(BIN)/python benchmarks/budgets.py

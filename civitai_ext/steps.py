@@ -92,6 +92,9 @@ class Step:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         known = input.__step__ if isinstance(input, ApiModel) else None
+        self.input = input
+        self.type: str = type or known or ""
+        self.name = name
         if type is None and known is None:
             what = input.__class__.__name__
             raise InvalidRequest(
@@ -100,9 +103,6 @@ class Step:
             )
         if type is not None and known is not None and type != known:
             raise InvalidRequest(f"{input.__class__.__name__} is the input of a step of type {known!r}, not {type!r}")
-        self.input = input
-        self.type: str = type or known or ""
-        self.name = name
         self.priority = priority
         self.timeout = timeout
         self.retries = retries

@@ -27,7 +27,7 @@ class Clock:
         if speed < 0:
             raise ValueError("speed must not be negative: time does not run backwards")
         self.speed = speed
-        self._start = start or datetime.now(UTC)
+        self._start = (start or datetime.now(UTC)).astimezone(UTC)
         self._real_start = time.monotonic()
         self._advanced = 0.0
         self._lock = threading.Lock()

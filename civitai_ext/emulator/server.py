@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -51,6 +52,7 @@ class Emulator:
         models: The size of the catalogue.
         balance: Buzz per colour of the account (`blue`, `green`, `yellow`).
         token: The API key of the account.
+        start: The moment that its clock begins at; now by default.
 
     >>> import json, urllib.request
     >>> with Emulator(models=3) as emulator:
@@ -70,6 +72,7 @@ class Emulator:
         models: int = 200,
         balance: Mapping[str, int] = DEFAULT_BALANCE,
         token: str = "test-token",  # noqa: S107 - a stand-in for a token
+        start: datetime | None = None,
     ) -> None:
         self._port = port
         self._host = host
@@ -81,7 +84,7 @@ class Emulator:
             id=1, username="emulated", email="emulated@example.com", token=token, tier="bronze",
             ledger=Ledger(balance, identifiers),
         )  # fmt: skip
-        self.clock = Clock(speed=speed)
+        self.clock = Clock(speed=speed, start=start)
         """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
         """The requests that came in, oldest first, with the statuses they were answered with."""

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
@@ -65,6 +66,15 @@ def test_a_taken_port_is_one_clear_line() -> None:
 def test_it_must_run_to_have_an_address() -> None:
     with pytest.raises(EmulatorError, match="not running"):
         _ = Emulator(models=1).url
+
+
+def test_its_clock_begins_at_the_moment_that_it_is_given() -> None:
+    start = datetime(2026, 8, 1, 14, tzinfo=timezone(timedelta(hours=2)))
+    body = {"steps": [{"$type": "echo", "input": {"message": "hello"}}]}
+    with Emulator(speed=0, models=1, start=start) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        answer = httpx.post(f"{emulator.url}/v2/consumer/workflows", json=body, headers=headers)
+    assert answer.json()["createdAt"] == "2026-08-01T12:00:00.0000000Z"
 
 
 def test_closing_twice_is_harmless_and_closing_ends_waiting_requests() -> None:

@@ -1,0 +1,1 @@
+"""Tests that replay recorded exchanges: neither an emulator nor a network is there."""
