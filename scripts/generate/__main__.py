@@ -68,12 +68,20 @@ def build(specs: dict[str, Path], out: Path) -> None:
     (out / "py.typed").write_text("")
     shutil.copyfile(TEMPLATES / "runtime.py", out / "runtime.py")
     for name, path in specs.items():
-        document = normalise(documents.load(path)) if name == "orchestration" else documents.load(path)
+        document = documents.load(path)
+        documents.check_openapi(document, str(path))
+        document = normalise(document) if name == "orchestration" else document
         layer = ROOT / "openapi" / "overlays" / f"{name}.yaml"
         if layer.exists():
             ours = path.parent == ROOT / "openapi"
             document = overlay.apply(document, documents.load(layer), strict=ours)
         Client(name, document, out / name).write()
+    for file in sorted(out.rglob("*.py")):
+        try:
+            compile(file.read_bytes(), file.name, "exec")
+        except SyntaxError as error:
+            where = file.relative_to(out).as_posix()
+            raise GenerationError(f"{where} would be no Python: {error.msg}: {error.text}") from error
     # Isolated, so that the bytes do not depend on where they are written.
     ruff = [sys.executable, "-m", "ruff"]
     style = ["--isolated", "--line-length=120", "--target-version=py311", "--quiet", str(out)]

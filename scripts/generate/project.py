@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from openapi_python_client import Project, strings
+from openapi_python_client import Project
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint, GeneratorData
 from openapi_python_client.parser.properties import LiteralEnumProperty, ModelProperty, Property
 
-from scripts.generate.rendering import FIELD_PREFIX, Renderer, attribute, class_name, is_map, module_of
+from scripts.generate.rendering import Renderer, is_map
+from scripts.openapi.names import FIELD_PREFIX, attribute, class_name, module_of
 from scripts.openapi.rewrite import ALIASES, Json, operations, rewrite, schemas
 
-# The generator keeps every builtin's name from attributes, which makes `type_`, `input_` and `format_` of the commonest
-# fields. Only the names that our annotations use must be kept from them.
-strings.RESERVED_WORDS = {"bool", "bytes", "datetime", "dict", "float", "int", "list", "object", "self", "str", "tuple"}
+_TAKEN = {"Any", "ApiModel", "Choice", "ClassVar", "Literal", "Mapping", "NoReturn", "Reference", "Request", "Sequence"}
+_TAKEN |= {"ToWire", "Unset"}
+"""The names that the templates import."""
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -42,6 +43,9 @@ class Client(Project):
     def __init__(self, service: str, document: Json, out: Path) -> None:
         self.service = service
         rewritten = rewrite(document)
+        for path, method, operation in operations(rewritten):
+            if "operationId" not in operation:
+                raise GenerationError(f"{service}: {method.upper()} {path} has no operationId")
         file = ConfigFile(
             literal_enums=True,
             content_type_overrides={"application/json-patch+json": "application/json"},
@@ -53,6 +57,7 @@ class Client(Project):
         if isinstance(data, GeneratorError):
             raise GenerationError(f"{service}: {data.header}: {data.detail}")
         super().__init__(openapi=data, config=config, custom_template_path=TEMPLATES)
+        self.clashes = list(_clashes(rewritten))
         self.operations = {attribute(item["operationId"]): item for _, _, item in operations(rewritten)}
         wanted = {class_name(name) for name in schemas(rewritten)}
         classes = {str(model.class_info.name): model for model in data.models if not is_map(model)}
@@ -107,6 +112,7 @@ class Client(Project):
             yield f"{error.header}: {error.detail}"
         for name in sorted(self.operations.keys() - {endpoint.name for endpoint in self._endpoints()}):
             yield f"operation {name} did not come out"
+        yield from self.clashes
         for name in self.lost_schemas:
             yield f"schema {name} did not come out"
         for module, count in Counter(map(module_of, self.renderer.names)).items():
@@ -125,3 +131,16 @@ class Client(Project):
         target.parent.mkdir(parents=True, exist_ok=True)
         text = self.env.get_template(template).render(**variables)
         target.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _clashes(document: Json) -> Iterator[str]:
+    """Say which operations and schemas would take each other's place, or that of a name which the templates use."""
+    functions = Counter(attribute(item["operationId"]) for _, _, item in operations(document))
+    yield from (f"{count} operations would be {name}" for name, count in functions.items() if count > 1)
+    classes = Counter(map(class_name, schemas(document)))
+    yield from (f"{count} schemas would be the class {name}" for name, count in classes.items() if count > 1)
+    yield from (f"schema {name} has a name that the templates use" for name in sorted(_TAKEN & classes.keys()))
+    for path, method, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            if parameter.get("in") == "cookie":
+                yield f"{method.upper()} {path} takes the cookie {parameter['name']}, which would not be sent"

@@ -21,11 +21,11 @@ from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.none import NoneProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol as Property
 from openapi_python_client.parser.properties.union import UnionProperty
-from openapi_python_client.strings import ClassName, PythonIdentifier, safe_for_docstring, snake_case
+from openapi_python_client.strings import safe_for_docstring
 
+from scripts.openapi.names import attribute, class_name
 from scripts.openapi.rewrite import LIMITS, MARK, Json
 
-FIELD_PREFIX = "field_"
 _SCALARS: Mapping[type, str] = {
     BooleanProperty: "bool",
     IntProperty: "int",
@@ -33,21 +33,6 @@ _SCALARS: Mapping[type, str] = {
     FileProperty: "bytes",
 }
 _WIDTH = 112
-
-
-def class_name(schema: str) -> str:
-    """The name of the class of a schema."""
-    return str(ClassName(schema, FIELD_PREFIX))
-
-
-def attribute(name: str) -> str:
-    """The name of the attribute or parameter of a field."""
-    return str(PythonIdentifier(name, FIELD_PREFIX))
-
-
-def module_of(name: str) -> str:
-    """The module that holds a class."""
-    return snake_case(name)
 
 
 def mark(model: ModelProperty) -> Json:

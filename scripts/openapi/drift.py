@@ -8,13 +8,11 @@ is judged as something sent. A change of a field is told once, of the class that
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from itertools import groupby
 from typing import Any, Final, Literal, TypeAlias
 
-from openapi_python_client.strings import PythonIdentifier
-
 from scripts.openapi.documents import Json, operations, schemas
+from scripts.openapi.names import attribute
 from scripts.openapi.normalise import NAMED, ancestors
 
 __all__ = ["Change", "Counts", "Effect", "Kind", "Report", "Semver", "compare"]
@@ -113,16 +111,18 @@ class Report:
         }
 
     def to_text(self) -> str:
-        """Give the report as lines to read; those that break callers are marked with `!`."""
+        """Give the report as lines to read: what breaks callers first, marked with `!`, then the rest by what it is."""
         if not self.changes:
             return "No drift: nothing that a caller could notice has changed.\nVersion step: none\n"
         before, after = asdict(self.before), asdict(self.after)
         lines = [", ".join(f"{key.replace('_', ' ')} {before[key]} → {after[key]}" for key in before)]
         lines.append(f"changes: {len(self.changes)}, of them breaking (marked !): {len(self.breaking)}")
-        for group, found in groupby(self.changes, key=lambda change: change.group):
+        if self.breaking:
+            lines += ["", f"Breaks callers ({len(self.breaking)})", *map(_line, self.breaking)]
+        rest = [change for change in self.changes if change.effect != "breaking"]
+        for group, found in groupby(rest, key=lambda change: change.group):
             changes = list(found)
-            lines += ["", f"{group} ({len(changes)})"]
-            lines += [_line(change) for change in changes]
+            lines += ["", f"{group} ({len(changes)})", *map(_line, changes)]
         return "\n".join([*lines, "", f"Version step: {self.semver}", ""])
 
 
@@ -252,12 +252,6 @@ def _mapping(named: Json, name: str) -> dict[str, str]:
     return {value: target.removeprefix(NAMED) for value, target in mapping.items()}
 
 
-@cache
-def _snake(name: str) -> str:
-    """Name a field, parameter or module as the generator will."""
-    return str(PythonIdentifier(name, "field_"))
-
-
 # ------------------------------------------------------------------------------------------------------------ comparing
 
 
@@ -337,7 +331,7 @@ class _Comparison:
         new = {(p["in"], p["name"]): p for p in operation.get("parameters", ())}
         for key in old.keys() | new.keys():
             function = _function(name, operation)
-            place = _Place("Operations", f"{function}({_snake(key[1])})", f"{key[0]} {key[1]}", True)
+            place = _Place("Operations", f"{function}({attribute(key[1])})", f"{key[0]} {key[1]}", True)
             if key not in new:
                 yield place.change("removed", "", "breaking", "the argument is gone")
             elif key not in old:
@@ -417,7 +411,7 @@ class _Comparison:
         for base in revision.lines[name][:1]:
             field = _own(revision.named[base]).get("discriminator", {}).get("propertyName", "")
             values = [value for value, target in _mapping(revision.named, base).items() if target == name]
-            chosen = f" for {_snake(field)}={' or '.join(map(repr, values))}" if values else ""
+            chosen = f" for {attribute(field)}={' or '.join(map(repr, values))}" if values else ""
             return f"extends {base}{chosen}"
         return ""
 
@@ -461,12 +455,12 @@ class _Comparison:
         name = place.subject
         fields = [_own(r.named[name]).get("discriminator", {}).get("propertyName") for r in (self.old, self.new)]
         if fields[0] != fields[1]:
-            names = [_snake(field) if field else "nothing" for field in fields]
+            names = [attribute(field) if field else "nothing" for field in fields]
             yield place.change("changed", f"chosen by {names[1]}, not {names[0]}", "breaking", "dispatch differs")
             return
         old, new = (_mapping(revision.named, name) for revision in (self.old, self.new))
         for value in sorted(old.keys() | new.keys()):
-            what = f"{_snake(str(fields[1]))}={value!r}"
+            what = f"{attribute(str(fields[1]))}={value!r}"
             if name in (STEP_TEMPLATE, STEP) and (value in old) != (value in new):
                 continue
             if value not in new and old[value] in self.new.named:
@@ -483,7 +477,7 @@ class _Comparison:
         for field in sorted(old.keys() | new.keys()):
             schema, required = new.get(field) or old[field]
             is_read_only = bool(schema.get("readOnly"))
-            place = _Place("Fields", f"{name}.{_snake(field)}", field, sent and not is_read_only)
+            place = _Place("Fields", f"{name}.{attribute(field)}", field, sent and not is_read_only)
             if field not in new:
                 yield self._removed(place, name, field)
             elif field not in old:
@@ -610,11 +604,11 @@ def _operation(
 
 
 def _module(operation: Json) -> str:
-    return _snake(operation.get("tags", ["default"])[0])
+    return attribute(operation.get("tags", ["default"])[0])
 
 
 def _function(name: str, operation: Json) -> str:
-    return f"{_module(operation)}.{_snake(name)}"
+    return f"{_module(operation)}.{attribute(name)}"
 
 
 def _needs_token(operation: Json) -> bool:

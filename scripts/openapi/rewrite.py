@@ -131,8 +131,9 @@ def lift_inheritance(document: Json) -> None:
         if not bases:
             continue
         for part in schema.pop("allOf"):
-            schema.setdefault("properties", {}).update(part.get("properties", {}))
-            schema["required"] = sorted({*schema.get("required", ()), *part.get("required", ())})
+            schema.setdefault("properties", {}).update(part.pop("properties", {}))
+            schema["required"] = sorted({*schema.get("required", ()), *part.pop("required", ())})
+            schema.update({key: value for key, value in part.items() if key not in {"$ref", *schema}})
         schema["type"] = "object"
         schema[MARK]["extends"] = bases[0]
         for mixin in bases[1:]:
@@ -161,31 +162,13 @@ def lift_discriminators(document: Json) -> None:
             known[name].get("properties", {}).pop(field, None)
 
 
-def infer_constants(document: Json) -> None:
-    """Read a subclass's field of one legal value as what it stands for, and tell a base's subclasses apart by that.
-
-    Revisions before July 2026 map only the first level of each hierarchy; the values below it stand in the leaves
-    alone.
-    """
-    known = schemas(document)
-    children: dict[str, list[str]] = {}
-    for name, schema in known.items():
-        if base := schema[MARK].get("extends"):
-            children.setdefault(base, []).append(name)
-            for field, value in list(schema.get("properties", {}).items()):
-                if value.get("type") == "string" and len(value.get("enum", ())) == 1:
-                    schema[MARK].setdefault("fixed", {}).setdefault(field, value["enum"][0])
-                    del schema["properties"][field]
-    for base, names in children.items():
-        fixed = [known[name][MARK].get("fixed", {}) for name in names]
-        if "chosen_by" in known[base][MARK]:
-            continue
-        for field in known[base].get("properties", {}):
-            values = [constants.get(field) for constants in fixed]
-            if None not in values and len(set(values)) == len(names):
-                default = known[base][MARK]["fields"].get(field, {}).get("default")
-                known[base][MARK]["chosen_by"] = [field, default, dict(zip(values, names, strict=True))]
-                break
+def fix_constants(document: Json) -> None:
+    """Take a subclass's text of one legal value, of which no base knows, for what it stands for too."""
+    for schema in schemas(document).values():
+        for name, field in list(schema.get("properties", {}).items()):
+            if "extends" in schema[MARK] and field.get("type") == "string" and len(field.get("enum", ())) == 1:
+                schema[MARK].setdefault("fixed", {})[name] = field["enum"][0]
+                del schema["properties"][name]
 
 
 def mark_requests(document: Json) -> None:
@@ -268,7 +251,7 @@ RULES: tuple[Callable[[Json], None], ...] = (
     mark_fields,
     lift_inheritance,
     lift_discriminators,
-    infer_constants,
+    fix_constants,
     mark_requests,
     relax_requests,
     restate_inherited,
@@ -311,7 +294,7 @@ def reachable(document: Json, roots: set[str]) -> set[str]:
     while todo:
         name = todo.pop()
         followed.add(name)
-        held = references({key: value for key, value in known[name].items() if key != MARK}) | children.get(name, set())
+        held = references(known[name]) | children.get(name, set())
         for base in ancestors(document, name):
             # Its fields are inherited, but its other children are not meant.
             inherited.add(base)
@@ -327,10 +310,12 @@ def ancestors(document: Json, name: str) -> Iterator[str]:
 
 
 def _walk(node: Any) -> Iterator[Json]:
+    """Give every object in `node` but the marks."""
     if isinstance(node, dict):
         yield node
-        for value in node.values():
-            yield from _walk(value)
+        for key, value in node.items():
+            if key != MARK:
+                yield from _walk(value)
     elif isinstance(node, list):
         for value in node:
             yield from _walk(value)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as _datetime
 import importlib
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from functools import wraps
 from typing import (
@@ -134,8 +134,10 @@ class Timestamp(_datetime.datetime):
         """The text it was read from, or ISO 8601 if it was made by arithmetic."""
         return getattr(self, "_text", "") or _iso(self)
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return (type(self).parse, (self.text,))
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if text := getattr(self, "_text", ""):
+            return (type(self).parse, (text,))
+        return super().__reduce_ex__(protocol)
 
 
 def _iso(moment: _datetime.datetime) -> str:
@@ -289,7 +291,9 @@ def _lookup(models: Any, name: str) -> type[ApiModel]:
 
 
 def _models_of(cls: type) -> Any:
-    return importlib.import_module(cls.__module__.rpartition(".")[0])
+    """Where the classes that the fields of `cls` name are found: a caller's own class names those of its base."""
+    packages = (base.__module__.rpartition(".")[0] for base in cls.__mro__)
+    return importlib.import_module(next((name for name in packages if name.endswith(".models")), cls.__module__))
 
 
 def _read_datetime(value: Any) -> Any:
@@ -306,7 +310,7 @@ def reader_of(shape: Any, models: Any) -> Callable[[Any], Any] | None:
 
     `models` is the package whose classes the shape names. Classes are looked up on first use, not now.
     """
-    if shape is None:
+    if shape is None or shape is bytes:  # bytes within JSON are text
         return None
     if shape is DATETIME:
         return _read_datetime
@@ -327,7 +331,7 @@ def _class_reader(name: str, models: Any) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         nonlocal found
-        if value.__class__ is not dict or ("$ref" in value and _is_reference(value)):
+        if value.__class__ is not dict or _is_reference(value):
             return value
         if found is None:
             cls = _lookup(models, name)
@@ -338,7 +342,7 @@ def _class_reader(name: str, models: Any) -> Callable[[Any], Any]:
 
 
 def _is_reference(value: dict[str, Any]) -> bool:
-    return value.keys() == {"$ref", "path"}
+    return "$ref" in value and value.keys() == {"$ref", "path"}
 
 
 def _union_reader(shapes: tuple[Any, ...], models: Any) -> Callable[[Any], Any]:
@@ -352,7 +356,7 @@ def _union_reader(shapes: tuple[Any, ...], models: Any) -> Callable[[Any], Any]:
             return read_list(value) if read_list else value
         if value.__class__ is str:
             return read_text(value) if read_text else value
-        if value.__class__ is not dict:
+        if value.__class__ is not dict or _is_reference(value):
             return value
         classes = [_lookup(models, name) for name in names]
         if classes:
@@ -433,7 +437,11 @@ def _compile_writer(cls: type) -> Callable[[Any], dict[str, Any]]:
         if field.name != "additional_properties":
             lines.append(f" v = self.{field.name}")
             lines.append(f" if v is not UNSET: out[{_wire_name(field)!r}] = dump(v)")
-    lines += [" for k, v in self.additional_properties.items(): out[k] = dump(v)", " return out"]
+    lines += [
+        " for k, v in self.additional_properties.items():",
+        "  if v is not UNSET: out[k] = dump(v)",
+        " return out",
+    ]
     exec("\n".join(lines), scope)  # noqa: S102  # as above
     _WRITERS[cls] = found = cast("Callable[[Any], dict[str, Any]]", scope["write"])
     return found
@@ -454,16 +462,22 @@ def dump(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, Mapping):
         return {str(dump(k)): dump(v) for k, v in value.items() if v is not UNSET}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if _is_several(value):
         return [dump(v) for v in value]
     if isinstance(value, Timestamp):
         return value.text
     if isinstance(value, _datetime.datetime):
         return _iso(value)
+    if isinstance(value, _datetime.date):
+        return value.isoformat()
     if isinstance(value, Enum):
         return value.value
     to_wire = getattr(value, "to_wire", None)
     return to_wire() if to_wire is not None else value
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes, bytearray))
 
 
 # --------------------------------------------------------------------------------------------------------- operations
@@ -545,25 +559,23 @@ class Request(Generic[T]):
     @property
     def target(self) -> str:
         """The path with the query: lists as repeated keys, `None` and `UNSET` left out."""
-        pairs = [
-            (key, _text(item))
-            for key, value in self.query.items()
-            for item in (value if isinstance(value, (list, tuple, set, frozenset)) else (value,))
-            if item is not UNSET and item is not None
-        ]
-        return f"{self.path}?{urlencode(pairs, quote_via=quote)}" if pairs else self.path
+        query = _encoded(self.query, quote_via=quote)
+        return f"{self.path}?{query}" if query else self.path
 
     @property
     def content(self) -> bytes | None:
-        """The body in bytes; None if there is none."""
+        """The body in bytes; None if there is none. Raises ValueError if it holds a number that JSON cannot."""
         if isinstance(self.body, Unset):
             return None
         if isinstance(self.body, (bytes, bytearray)):
             return bytes(self.body)
         data = dump(self.body)
         if self.media_type == "application/x-www-form-urlencoded":
-            return urlencode({k: _text(v) for k, v in data.items() if v is not None}).encode()
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+            return _encoded(data).encode()
+        try:
+            return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which answers may hold and ASCII can spell
+            return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
 
     @property
     def sent_headers(self) -> dict[str, str]:
@@ -581,20 +593,21 @@ class Request(Generic[T]):
         """
         if response.status in self.answers:
             shape = self.answers[response.status]
-        elif 200 <= response.status < 300 and self.answers:
-            shape = next(iter(self.answers.values()))
         else:
-            raise UnexpectedAnswer(self.operation, response)
+            successes = [shape for status, shape in self.answers.items() if 200 <= status < 300]
+            if not successes or not 200 <= response.status < 300:
+                raise UnexpectedAnswer(self.operation, response)
+            shape = successes[0]
         if shape is NoReturn or response.status == 204:
             return cast(T, None)
         if shape is bytes or (not response.media_type.endswith("json") and response.media_type in BINARY_TYPES):
             return cast(T, response.content)
         try:
             data = response.json()
-        except ValueError as error:
+            reader = reader_of(shape, self.models)
+            return cast(T, data if reader is None else reader(data))
+        except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(self.operation, response) from error
-        reader = reader_of(shape, self.models)
-        return cast(T, data if reader is None else reader(data))
 
 
 BINARY_TYPES: Final = frozenset({"application/zip", "application/octet-stream"})
@@ -605,6 +618,17 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _encoded(fields: Mapping[str, Any], **options: Any) -> str:
+    """The fields of a query or a form: lists as repeated keys, `None` and `UNSET` left out."""
+    pairs = [
+        (key, _text(item))
+        for key, value in fields.items()
+        for item in (value if _is_several(value) else (value,))
+        if item is not UNSET and item is not None
+    ]
+    return urlencode(pairs, **options)
 
 
 class Segments(str):
@@ -626,7 +650,7 @@ def path(template: str, **values: Any) -> str:
 
 
 def _segment(name: str, value: Any) -> str:
-    text = _text(value)
+    text = "" if value is None or value is UNSET else _text(value)
     if any(part in {"", ".", ".."} for part in (text.split("/") if isinstance(value, Segments) else (text,))):
         raise ValueError(f"{name} is {text!r}, which cannot stand in a path")
     return quote(text, safe="/" if isinstance(value, Segments) else "")

@@ -90,7 +90,11 @@ def test_shared_parts_stand_where_they_are_used() -> None:
         "requestBody": {"$ref": "#/components/requestBodies/Text"},
         "responses": {"200": {"$ref": "#/components/responses/Done"}},
     }
-    parts = {"parameters": {"Wait": wait}, "requestBodies": {"Text": body}, "responses": {"Done": {"description": "d"}}}
+    parts: Json = {
+        "parameters": {"Wait": wait},
+        "requestBodies": {"Text": body},
+        "responses": {"Done": {"description": "d"}},
+    }
     given = document({}, do_it, **parts)
     result = rewrite(given)
     found = result["paths"]["/do"]["post"]
@@ -101,13 +105,14 @@ def test_shared_parts_stand_where_they_are_used() -> None:
 
 
 def test_a_shared_part_that_is_used_twice_is_two_parts() -> None:
-    do_it = {
-        "operationId": "DoIt",
-        "responses": {str(status): {"$ref": "#/components/responses/Done"} for status in (200, 202)},
+    given = document(parameters={"Wait": {"in": "query", "name": "wait", "schema": {"type": "boolean"}}})
+    given["paths"]["/do"] = {
+        method: {"operationId": method, "parameters": [{"$ref": "#/components/parameters/Wait"}], "responses": {}}
+        for method in ("get", "put")
     }
-    answers = the_operation(do_it, responses={"Done": {"description": "d"}})["responses"]
-    assert answers["200"] == answers["202"]
-    assert answers["200"] is not answers["202"]
+    item = rewrite(given)["paths"]["/do"]
+    assert item["get"]["parameters"] == item["put"]["parameters"]
+    assert item["get"]["parameters"][0] is not item["put"]["parameters"][0]
 
 
 def test_only_successes_and_redirects_are_kept() -> None:
@@ -324,26 +329,30 @@ def test_prose_within_all_of_is_kept() -> None:
     assert rewritten(named)["Sub"]["description"] == "What it is."
 
 
-def test_constants_tell_subclasses_apart_where_no_discriminator_does() -> None:
-    named = {
-        "Base": obj(kind={"type": "string", "default": "a"}),
-        "A": extends("Base", kind=constant("a")),
-        "B": extends("Base", kind=constant("b")),
-    }
-    found = rewritten(named)
-    assert found["Base"][MARK]["chosen_by"] == ["kind", "a", {"a": "A", "b": "B"}]
+def test_a_text_of_one_value_is_what_a_subclass_stands_for() -> None:
+    found = rewritten(
+        {
+            "Base": obj(kind={"type": "string"}),
+            "A": extends("Base", kind=constant("a"), size={"type": "integer", "enum": [1]}),
+        }
+    )
     assert found["A"][MARK]["fixed"] == {"kind": "a"}
-    assert found["A"]["properties"] == {}
+    assert found["A"]["properties"] == {"size": {"type": "integer", "enum": [1]}}
+    assert "chosen_by" not in found["Base"][MARK]
 
 
-@pytest.mark.parametrize("other", [constant("a"), {"type": "string"}], ids=["the same value", "any value"])
-def test_constants_that_do_not_tell_apart_choose_nothing(other: Json) -> None:
+def test_what_a_subclass_stands_for_includes_its_discriminator() -> None:
     named = {
-        "Base": obj(kind={"type": "string"}),
-        "A": extends("Base", kind=constant("a")),
-        "B": extends("Base", kind=other),
+        "Base": {
+            **obj(also={"type": "string"}, kind={"type": "string"}),
+            "discriminator": choice("kind", a="A", b="B"),
+        },
+        "A": extends("Base", also=constant("x")),
+        "B": extends("Base", also=constant("y")),
     }
-    assert "chosen_by" not in marks(named)["Base"]
+    found = marks(named)
+    assert found["Base"]["chosen_by"] == ["kind", None, {"a": "A", "b": "B"}]
+    assert found["A"]["fixed"] == {"kind": "a", "also": "x"}
 
 
 def test_an_enum_of_one_value_is_no_constant_without_a_base() -> None:

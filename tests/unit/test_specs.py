@@ -78,7 +78,7 @@ def bearer_scheme(document: Json) -> Iterator[str]:
     if not bearers:
         yield "there is no bearer scheme"
     for path, method, operation in documents.operations(document):
-        for needed in operation.get("security", document.get("security", [])):
+        for needed in operation.get("security", document.get("security")) or ():
             if unknown := needed.keys() - schemes.keys():
                 yield f"{method} {path} needs {', '.join(sorted(unknown))}, which is no scheme"
 
@@ -107,8 +107,8 @@ def no_pickles_in_examples(document: Json) -> Iterator[str]:
 
 @rule
 def valid(document: Json) -> Iterator[str]:
-    for error in OpenAPIV31SpecValidator(document).iter_errors():
-        yield str(error)
+    errors: Any = OpenAPIV31SpecValidator(document).iter_errors()
+    yield from map(str, errors)
 
 
 @orchestration_rule
