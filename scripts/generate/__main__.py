@@ -66,7 +66,7 @@ def build(specs: dict[str, Path], out: Path) -> None:
     out.mkdir(parents=True)
     (out / "__init__.py").write_text('"""The generated clients of the four APIs, and the runtime that they share."""\n')
     (out / "py.typed").write_text("")
-    shutil.copyfile(TEMPLATES / "runtime.py", out / "runtime.py")
+    shutil.copytree(TEMPLATES / "runtime", out / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
     for name, path in specs.items():
         document = documents.load(path)
         documents.check_openapi(document, str(path))

@@ -142,7 +142,7 @@ def test_another_document_leaves_the_tree_as_it_is(workshop: Workshop) -> None:
     before = contents(ROOT / "generated")
     assert workshop.make(document()) == 0
     assert contents(ROOT / "generated") == before
-    assert {path.name for path in workshop.package.iterdir()} == {"__init__.py", "py.typed", "runtime.py", "oauth"}
+    assert {path.name for path in workshop.package.iterdir()} == {"__init__.py", "py.typed", "runtime", "oauth"}
     assert workshop.survey() == {
         "operations": ["civitai_api.oauth.api.things.get_thing"],
         "classes": ["Thing"],

@@ -1,0 +1,27 @@
+"""What all generated code stands on."""
+
+from .models import DATETIME as DATETIME
+from .models import ApiModel as ApiModel
+from .models import Choice as Choice
+from .models import dump as dump
+from .models import model as model
+from .models import reader_of as reader_of
+from .models import wire as wire
+from .operations import AsyncTransport as AsyncTransport
+from .operations import Request as Request
+from .operations import Response as Response
+from .operations import Result as Result
+from .operations import Segments as Segments
+from .operations import SyncTransport as SyncTransport
+from .operations import UnexpectedAnswer as UnexpectedAnswer
+from .operations import asyncio as asyncio
+from .operations import asyncio_detailed as asyncio_detailed
+from .operations import path as path
+from .operations import sync as sync
+from .operations import sync_detailed as sync_detailed
+from .packages import lazy as lazy
+from .values import UNSET as UNSET
+from .values import Reference as Reference
+from .values import Timestamp as Timestamp
+from .values import ToWire as ToWire
+from .values import Unset as Unset
