@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 from civitai_ext._config import Config
 
 if TYPE_CHECKING:
-    from civitai_api.site.models import CurrentUser
-    from civitai_ext._async.catalogue import AsyncModels, AsyncModelVersions
+    from civitai_api.site.models import CurrentUser, Enums
+    from civitai_ext._async.images import AsyncImages
+    from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
+    from civitai_ext._async.vault import AsyncVault
+    from civitai_ext._async.account import AsyncPermissions
+    from civitai_ext._async.directory import AsyncApps, AsyncBugs, AsyncContent
+    from civitai_ext._async.model_files import AsyncModelFiles
+    from civitai_ext._async.uploads import AsyncUploads
+    from civitai_ext._async.model_versions import AsyncModelVersions
+    from civitai_ext._async.models import AsyncModels
     from civitai_ext._async.transport import AsyncTransport
     from civitai_ext._async.workflows import AsyncWorkflows
     from civitai_ext._backoff import RetryPolicy
@@ -80,16 +88,114 @@ class AsyncCivitai:
     @cached_property
     def models(self) -> AsyncModels:
         """Models of the catalogue."""
-        from civitai_ext._async.catalogue import AsyncModels
+        from civitai_ext._async.models import AsyncModels
 
         return AsyncModels(self.transport)
 
     @cached_property
     def model_versions(self) -> AsyncModelVersions:
         """Versions of models."""
-        from civitai_ext._async.catalogue import AsyncModelVersions
+        from civitai_ext._async.images import AsyncImages
+    from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
+    from civitai_ext._async.vault import AsyncVault
+    from civitai_ext._async.account import AsyncPermissions
+    from civitai_ext._async.directory import AsyncApps, AsyncBugs, AsyncContent
+    from civitai_ext._async.model_files import AsyncModelFiles
+    from civitai_ext._async.uploads import AsyncUploads
+    from civitai_ext._async.model_versions import AsyncModelVersions
 
         return AsyncModelVersions(self.transport)
+
+    @cached_property
+    def images(self) -> AsyncImages:
+        """Images, videos and audio that people posted."""
+        from civitai_ext._async.images import AsyncImages
+
+        return AsyncImages(self.transport)
+
+    @cached_property
+    def creators(self) -> AsyncCreators:
+        """People who publish models."""
+        from civitai_ext._async.community import AsyncCreators
+
+        return AsyncCreators(self.transport)
+
+    @cached_property
+    def tags(self) -> AsyncTags:
+        """Tags of models."""
+        from civitai_ext._async.community import AsyncTags
+
+        return AsyncTags(self.transport)
+
+    @cached_property
+    def users(self) -> AsyncUsers:
+        """Accounts, by id or name."""
+        from civitai_ext._async.community import AsyncUsers
+
+        return AsyncUsers(self.transport)
+
+    @cached_property
+    def articles(self) -> AsyncArticles:
+        """Articles."""
+        from civitai_ext._async.community import AsyncArticles
+
+        return AsyncArticles(self.transport)
+
+    @cached_property
+    def collections(self) -> AsyncCollections:
+        """Collections."""
+        from civitai_ext._async.community import AsyncCollections
+
+        return AsyncCollections(self.transport)
+
+    @cached_property
+    def vault(self) -> AsyncVault:
+        """The vault of the caller: versions kept even if they are taken down."""
+        from civitai_ext._async.vault import AsyncVault
+
+        return AsyncVault(self.transport)
+
+    @cached_property
+    def permissions(self) -> AsyncPermissions:
+        """What the caller may do with versions."""
+        from civitai_ext._async.account import AsyncPermissions
+
+        return AsyncPermissions(self.transport)
+
+    @cached_property
+    def apps(self) -> AsyncApps:
+        """The directory of apps (not documented by Civitai)."""
+        from civitai_ext._async.directory import AsyncApps
+
+        return AsyncApps(self.transport)
+
+    @cached_property
+    def bugs(self) -> AsyncBugs:
+        """Known bugs of the site (not documented by Civitai)."""
+        from civitai_ext._async.directory import AsyncBugs
+
+        return AsyncBugs(self.transport)
+
+    @cached_property
+    def content(self) -> AsyncContent:
+        """Texts of the site, such as its terms (not documented by Civitai)."""
+        from civitai_ext._async.directory import AsyncContent
+
+        return AsyncContent(self.transport)
+
+    @cached_property
+    def model_files(self) -> AsyncModelFiles:
+        """What is inside files of models (not documented by Civitai)."""
+        from civitai_ext._async.model_files import AsyncModelFiles
+
+        return AsyncModelFiles(self.transport)
+
+    @cached_property
+    def uploads(self) -> AsyncUploads:
+        """Uploads of images (not documented by Civitai)."""
+        from civitai_ext._async.uploads import AsyncUploads
+
+        return AsyncUploads(self.transport)
 
     @cached_property
     def workflows(self) -> AsyncWorkflows:
@@ -107,6 +213,12 @@ class AsyncCivitai:
         from civitai_api.site.api.account import get_current_user
 
         return await self.transport.call(get_current_user.request())
+
+    async def enums(self) -> Enums:
+        """Give the lists of values that the site knows now: model types, file types, base models."""
+        from civitai_api.site.api.enums import get_enums
+
+        return await self.transport.call(get_enums.request())
 
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used after that."""

@@ -13,7 +13,8 @@ from civitai_ext._config import Config
 if TYPE_CHECKING:
     from civitai_api.site.models import CurrentUser
     from civitai_ext._backoff import RetryPolicy
-    from civitai_ext._sync.catalogue import Models, ModelVersions
+    from civitai_ext._sync.model_versions import ModelVersions
+    from civitai_ext._sync.models import Models
     from civitai_ext._sync.transport import Transport
     from civitai_ext._sync.workflows import Workflows
 
@@ -81,14 +82,14 @@ class Civitai:
     @cached_property
     def models(self) -> Models:
         """Models of the catalogue."""
-        from civitai_ext._sync.catalogue import Models
+        from civitai_ext._sync.models import Models
 
         return Models(self.transport)
 
     @cached_property
     def model_versions(self) -> ModelVersions:
         """Versions of models."""
-        from civitai_ext._sync.catalogue import ModelVersions
+        from civitai_ext._sync.model_versions import ModelVersions
 
         return ModelVersions(self.transport)
 

@@ -5,8 +5,10 @@ from .models import DATETIME as DATETIME
 from .models import ApiModel as ApiModel
 from .models import Choice as Choice
 from .models import dump as dump
+from .models import extension as extension
 from .models import model as model
 from .models import reader_of as reader_of
+from .models import shown as shown
 from .models import wire as wire
 from .operations import AsyncTransport as AsyncTransport
 from .operations import Request as Request

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import datetime as _datetime
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence, Set
 from enum import Enum
-from typing import Any, ClassVar, Final, Self, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast, dataclass_transform, overload
 
 import attrs
 
@@ -118,6 +119,56 @@ def _shorten(value: object, limit: int = 200) -> str:
 _Reader = Callable[[Mapping[str, Any]], Any]
 _READERS: dict[type, _Reader] = {}
 _WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {}
+
+
+_EXTENSIONS: dict[type, type] = {}
+
+
+def extension(cls: type[T]) -> type[T]:
+    """Have objects of a generated class read into a subclass of one's own, wherever they occur.
+
+    The subclass adds methods and properties, no fields. It may show a field in another form (`shown`); what is written
+    back is still what was read.
+
+    Raises:
+        TypeError: `cls` has fields of its own, or another subclass of the same class is registered.
+    """
+    base = cls.__mro__[1]
+    if "__attrs_attrs__" in cls.__dict__ or not issubclass(base, ApiModel):
+        raise TypeError(f"{cls.__name__} does not merely extend a generated class")
+    if _EXTENSIONS.setdefault(base, cls) is not cls or base in _READERS:
+        raise TypeError(f"{base.__name__} is extended by {_EXTENSIONS[base].__name__}, or was read, already")
+    # Copies are made of what was read: the generated way would take what is shown for it.
+    cls.__reduce__ = lambda self: (cls.from_dict, (self.to_dict(),))  # type: ignore[method-assign, attr-defined]
+    return cls
+
+
+class shown(Generic[T]):  # noqa: N801  # a decorator
+    """Makes a method of an `extension` the form in which the field of its name is shown.
+
+    The method gets the value as it was read. Setting the attribute sets that value.
+    """
+
+    def __init__(self, show: Callable[[Any, Any], T]) -> None:
+        self._show = show
+        self.__doc__ = show.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._field = next(found for base in owner.__mro__[1:] if (found := base.__dict__.get(name)) is not None)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | T:
+        return self if instance is None else self._show(instance, self.read(instance))
+
+    def __set__(self, instance: object, value: Any) -> None:
+        self._field.__set__(instance, value)
+
+    def read(self, instance: object) -> Any:
+        """Give the value as it was read."""
+        return self._field.__get__(instance)
 
 
 def _lookup(models: Any, name: str) -> type[ApiModel]:
@@ -242,7 +293,7 @@ def _compile_choice(plain: _Reader, models: Any, field: str, default: str | None
 
 def _compile_plain_reader(cls: type) -> _Reader:
     models = _models_of(cls)
-    scope: dict[str, Any] = {"cls": cls, "new": object.__new__, "UNSET": UNSET}
+    scope: dict[str, Any] = {"cls": _EXTENSIONS.get(cls, cls), "new": object.__new__, "UNSET": UNSET}
     lines = ["def read(src):", " self = new(cls)", " self.additional_properties = rest = dict(src)", " pop = rest.pop"]
     for number, field in enumerate(attrs.fields(cls)):
         if field.name == "additional_properties":
@@ -269,7 +320,9 @@ def _compile_writer(cls: type) -> Callable[[Any], dict[str, Any]]:
     lines = ["def write(self):", " out = {}"]
     for field in attrs.fields(cls):
         if field.name != "additional_properties":
-            lines.append(f" v = self.{field.name}")
+            held = inspect.getattr_static(cls, field.name)
+            scope[f"read_{field.name}"] = held.read if isinstance(held, shown) else None
+            lines.append(f" v = read_{field.name}(self)" if isinstance(held, shown) else f" v = self.{field.name}")
             lines.append(f" if v is not UNSET: out[{_wire_name(field)!r}] = dump(v)")
     lines += [
         " for k, v in self.additional_properties.items():",

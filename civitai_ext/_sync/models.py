@@ -1,4 +1,5 @@
-"""The catalogue: models and their versions."""
+# Derived from civitai_ext/_async/models.py by scripts/unasync.py: change that file, then run `make fix`.
+"""Models of the catalogue."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from civitai_api.runtime import UNSET
-from civitai_api.site.api.model_versions import get_model_version
 from civitai_api.site.api.models import get_model, list_models
-from civitai_ext._async.pager import AsyncPager, Page
-from civitai_ext._async.transport import AsyncTransport
+from civitai_ext._filters import a_number, list_of, several
+from civitai_ext._sync.pager import Page, Pager
+from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -22,30 +23,29 @@ if TYPE_CHECKING:
         ModelFileFormat,
         ModelSort,
         ModelType,
-        ModelVersion,
         Period,
         PeriodMode,
     )
 
-__all__ = ["AsyncModelVersions", "AsyncModels"]
+__all__ = ["Models"]
 
 _LARGEST_PAGE = 100
 
 
-class AsyncModels:
+class Models:
     """Models: `civitai.models`."""
 
-    def __init__(self, transport: AsyncTransport) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def get(self, id: int) -> Model:
+    def get(self, id: int) -> Model:
         """Give a model with its versions.
 
         Raises:
             NotFound: There is no model with this id, or it is not published.
             InvalidRequest: No model can have such an id.
         """
-        return await self._transport.call(get_model.request(id=_id(id)))
+        return self._transport.call(get_model.request(id=a_number(id)))
 
     def list(
         self,
@@ -77,7 +77,7 @@ class AsyncModels:
         limit: int | None = None,
         cursor: str | None = None,
         page_size: int | None = None,
-    ) -> AsyncPager[Model]:
+    ) -> Pager[Model]:
         """List the published models that fit every filter.
 
         Args:
@@ -123,17 +123,17 @@ class AsyncModels:
             raise InvalidRequest("query is empty", hint="Leave it out to list without searching.")
         filters: dict[str, Any] = {
             "query": query,
-            "ids": _several("ids", ids),
-            "model_version_ids": _several("model_version_ids", model_version_ids),
+            "ids": several("ids", ids),
+            "model_version_ids": several("model_version_ids", model_version_ids),
             "tag": tag,
             "username": username,
-            "types": _several("types", types),
-            "base_models": _several("base_models", base_models),
+            "types": several("types", types),
+            "base_models": several("base_models", base_models),
             "checkpoint_type": checkpoint_type,
             "sort": sort,
             "period": period,
             "period_mode": period_mode,
-            "allow_commercial_use": _several("allow_commercial_use", allow_commercial_use),
+            "allow_commercial_use": several("allow_commercial_use", allow_commercial_use),
             "availability": availability,
             "file_formats": file_formats,
         }
@@ -152,52 +152,9 @@ class AsyncModels:
         # The service takes the mere presence of some switches for true, so none is sent unless it is on.
         filters |= {name: True for name, on in switches.items() if on}
 
-        async def fetch(at: str | None, size: int) -> Page[Model]:
-            page = await self._transport.call(
-                list_models.request(limit=size, cursor=UNSET if at is None else at, **filters)
-            )
+        def fetch(at: str | None, size: int) -> Page[Model]:
+            page = self._transport.call(list_models.request(limit=size, cursor=UNSET if at is None else at, **filters))
             following = page.metadata.next_cursor if page.metadata else None
             return Page(list_of(page.items), str(following) if following else None)
 
-        return AsyncPager(fetch, limit=limit, cursor=cursor, page_size=page_size, largest=_LARGEST_PAGE)
-
-
-class AsyncModelVersions:
-    """Versions of models: `civitai.model_versions`."""
-
-    def __init__(self, transport: AsyncTransport) -> None:
-        self._transport = transport
-
-    async def get(self, id: int) -> ModelVersion:
-        """Give a version with its files, its AIR and its model in brief.
-
-        Raises:
-            NotFound: There is no version with this id, or it is not published.
-            InvalidRequest: No version can have such an id.
-        """
-        return await self._transport.call(get_model_version.request(id=_id(id)))
-
-
-def _id(value: Any) -> int:
-    """An id that the service can look up: it answers anything else as if itself had failed."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-        raise InvalidRequest(f"id is {value!r}; an id is an integer from 1 to {2**31 - 1}")
-    return value
-
-
-def list_of(items: Any) -> list[Any]:
-    """The items of a page; none where the service left the list out."""
-    return [item for item in items or () if item is not None]
-
-
-def _several(name: str, values: Any) -> Any:
-    """One value or several as several: the service refuses or misreads values joined by commas."""
-    if values is None:
-        return None
-    several = [values] if isinstance(values, (str, int)) else list(values)
-    if not several:
-        raise InvalidRequest(f"{name} is empty", hint="Leave it out to take every one.")
-    for value in several:
-        if isinstance(value, str) and "," in value:
-            raise InvalidRequest(f"{name} holds {value!r}", hint="Give a list, not a text with commas.")
-    return several
+        return Pager(fetch, limit=limit, cursor=cursor, page_size=page_size, largest=_LARGEST_PAGE)
