@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 from civitai_ext._config import Config
 
 if TYPE_CHECKING:
-    from civitai_api.site.models import CurrentUser, Enums
-    from civitai_ext._async.images import AsyncImages
-    from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
-    from civitai_ext._async.vault import AsyncVault
+    from civitai_api.site.models import CurrentUser, EnumLists
     from civitai_ext._async.account import AsyncPermissions
+    from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
     from civitai_ext._async.directory import AsyncApps, AsyncBugs, AsyncContent
+    from civitai_ext._async.images import AsyncImages
     from civitai_ext._async.model_files import AsyncModelFiles
-    from civitai_ext._async.uploads import AsyncUploads
     from civitai_ext._async.model_versions import AsyncModelVersions
     from civitai_ext._async.models import AsyncModels
     from civitai_ext._async.transport import AsyncTransport
+    from civitai_ext._async.uploads import AsyncUploads
+    from civitai_ext._async.vault import AsyncVault
     from civitai_ext._async.workflows import AsyncWorkflows
     from civitai_ext._backoff import RetryPolicy
 
@@ -95,14 +95,7 @@ class AsyncCivitai:
     @cached_property
     def model_versions(self) -> AsyncModelVersions:
         """Versions of models."""
-        from civitai_ext._async.images import AsyncImages
-    from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
-    from civitai_ext._async.vault import AsyncVault
-    from civitai_ext._async.account import AsyncPermissions
-    from civitai_ext._async.directory import AsyncApps, AsyncBugs, AsyncContent
-    from civitai_ext._async.model_files import AsyncModelFiles
-    from civitai_ext._async.uploads import AsyncUploads
-    from civitai_ext._async.model_versions import AsyncModelVersions
+        from civitai_ext._async.model_versions import AsyncModelVersions
 
         return AsyncModelVersions(self.transport)
 
@@ -214,7 +207,7 @@ class AsyncCivitai:
 
         return await self.transport.call(get_current_user.request())
 
-    async def enums(self) -> Enums:
+    async def enums(self) -> EnumLists:
         """Give the lists of values that the site knows now: model types, file types, base models."""
         from civitai_api.site.api.enums import get_enums
 
