@@ -689,6 +689,21 @@ def test_control_characters_in_text_are_let_through() -> None:
 WORKFLOW = {"answers": {200: "Workflow", 202: "Workflow"}, "models": orchestration}
 
 
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        ("Workflow", b"[]"),
+        ("Workflow", b"null"),
+        ("Workflow", b'"x"'),
+        (["Workflow"], b"{}"),
+        ({"": "Workflow"}, b"[]"),
+    ],
+)
+def test_an_answer_of_another_kind_than_documented_is_none(shape: Any, body: bytes) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        make(answers={200: shape}, models=orchestration).decode(answer(body))
+
+
 @pytest.mark.parametrize("kind", [JSON, "application/problem+json", "text/plain", "text/html", "", None])
 @pytest.mark.parametrize("status", [200, 202, 201, 299])
 def test_json_is_decoded_whatever_its_label(status: int, kind: str | None) -> None:
@@ -711,7 +726,6 @@ def test_json_is_decoded_whatever_its_label(status: int, kind: str | None) -> No
         ({200: None}, answer(b'"text"'), "text"),
         ({200: ["Workflow"]}, answer(b'[{"id":"a"}, null]'), [Workflow(id="a"), None]),
         ({200: {"": "Workflow"}}, answer(b'{"x":{}}'), {"x": Workflow()}),
-        ({200: "Workflow"}, answer(b"[]"), []),
     ],
 )
 def test_an_answer_is_decoded_by_its_status(answers: Any, response: Response, decoded: Any) -> None:

@@ -148,9 +148,14 @@ class Request(Generic[T]):
         try:
             data = response.json()
             reader = reader_of(shape, self.models)
-            return cast(T, data if reader is None else reader(data))
+            decoded = data if reader is None else reader(data)
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(self.operation, response) from error
+        # Within an answer a value of an unexpected type stays as it came; an answer that is one is none at all.
+        wanted = list if isinstance(shape, list) else dict if isinstance(shape, (str, dict)) else object
+        if not isinstance(data, wanted):
+            raise UnexpectedAnswer(self.operation, response)
+        return cast(T, decoded)
 
 
 BINARY_TYPES: Final = frozenset({"application/zip", "application/octet-stream"})
