@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 
 from civitai_api.orchestration.models import Blob, Workflow
 from civitai_api.runtime import ApiModel
+from civitai_ext._reading import models_in, text
 
 __all__ = ["Output", "file_stem", "is_error_page", "outputs_of", "suffix_of"]
 
@@ -55,10 +56,10 @@ def outputs_of(workflow: Workflow) -> list[Output]:
     `available` is a blob.
     """
     found = []
-    for place, step in enumerate(workflow.steps or (), start=1):
+    for place, step in enumerate(models_in(workflow.steps), start=1):
         output = getattr(step, "output", None) or step.additional_properties.get("output")
-        blobs = {str(blob.id): blob for blob in _blobs(output)}
-        name = str(step.name or f"step{place}")
+        blobs = {text(blob.id): blob for blob in _blobs(output)}
+        name = text(step.name) or f"step{place}"
         found += [Output(blob, name, index) for index, blob in enumerate(blobs.values())]
     return found
 
@@ -94,10 +95,10 @@ def suffix_of(media_type: str, blob: Blob, url: str) -> str:
     """The suffix of a blob's file: by what the host says it is, else by its id or address, else by the kind of blob."""
     if found := _SUFFIXES.get(media_type):
         return found
-    for name in (str(blob.id or ""), unquote(urlsplit(url).path)):
+    for name in (text(blob.id), unquote(url.partition("?")[0])):
         if match := re.search(r"\.[A-Za-z0-9]{2,5}$", name):
             return match[0].lower()
-    return _BY_KIND.get(str(blob.type), ".bin")
+    return _BY_KIND.get(text(blob.type), ".bin")
 
 
 def is_error_page(media_type: str, start: bytes) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from civitai_ext._reading import number, record, text
+
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import Workflow
 
@@ -28,36 +30,37 @@ class Estimate:
         affordable: Whether the account can pay; None if the service did not say.
     """
 
-    total: int | None
-    base: int | None
+    total: float | None
+    base: float | None
     factors: Mapping[str, float]
     fixed: Mapping[str, float]
     tips: Mapping[str, float]
     fees: Mapping[str, float]
-    currencies: Mapping[str, int]
+    currencies: Mapping[str, float]
     affordable: bool | None
 
     @classmethod
     def of(cls, workflow: Workflow) -> Estimate:
         """Read it from the service's answer to a what-if submit."""
         answer = workflow.to_dict()
-        cost = _object(answer.get("cost"))
-        transactions = _object(answer.get("transactions"))
-        currencies: dict[str, int] = {}
-        for item in transactions.get("list") or ():
-            sign = -1 if item.get("type") == "credit" else 1
-            kind = str(item.get("accountType"))
-            currencies[kind] = currencies.get(kind, 0) + sign * int(item.get("amount") or 0)
+        cost = record(answer.get("cost"))
+        transactions = record(answer.get("transactions"))
+        items = transactions.get("list")
+        currencies: dict[str, float] = {}
+        for item in map(record, items if isinstance(items, list) else ()):
+            kind, amount = text(item.get("accountType")), number(item.get("amount")) or 0
+            if kind:
+                currencies[kind] = currencies.get(kind, 0) + (-amount if item.get("type") == "credit" else amount)
         short = transactions.get("insufficientBuzz")
         return cls(
-            total=cost.get("total"),
-            base=cost.get("base"),
-            factors=_object(cost.get("factors")),
-            fixed=_object(cost.get("fixed")),
-            tips=_object(cost.get("tips")),
-            fees=_object(cost.get("fees")),
+            total=number(cost.get("total")),
+            base=number(cost.get("base")),
+            factors=_numbers(cost.get("factors")),
+            fixed=_numbers(cost.get("fixed")),
+            tips=_numbers(cost.get("tips")),
+            fees=_numbers(cost.get("fees")),
             currencies=currencies,
-            affordable=None if short is None and not transactions else not short,
+            affordable=not short if isinstance(short, bool) or transactions else None,
         )
 
     def __str__(self) -> str:
@@ -67,5 +70,5 @@ class Estimate:
         return f"{price}{f' ({split})' if split else ''}{short}"
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _numbers(value: Any) -> dict[str, float]:
+    return {name: found for name, held in record(value).items() if (found := number(held)) is not None}

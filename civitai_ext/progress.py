@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+
+from civitai_ext._reading import models_in, number, text
 
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import Workflow, WorkflowStep
@@ -39,14 +40,14 @@ class Progress:
     @classmethod
     def of(cls, workflow: Workflow, elapsed: float) -> Progress:
         """Read it from a workflow."""
-        steps = list(workflow.steps or ())
-        current = next((step for step in steps if step.status not in FINAL_STATUSES | {"unassigned"}), None)
-        done = 1.0 if workflow.status in FINAL_STATUSES else sum(map(_done, steps)) / max(len(steps), 1)
+        steps = models_in(workflow.steps)
+        current = next((step for step in steps if text(step.status) not in FINAL_STATUSES | {"unassigned"}), None)
+        done = 1.0 if text(workflow.status) in FINAL_STATUSES else sum(map(_done, steps)) / max(len(steps), 1)
         return cls(
-            workflow_id=str(workflow.id or ""),
-            status=str(workflow.status or "unknown"),
+            workflow_id=text(workflow.id),
+            status=text(workflow.status) or "unknown",
             fraction=min(max(done, 0.0), 1.0),
-            step=str(current.name) if current is not None and current.name else None,
+            step=(text(current.name) or None) if current is not None else None,
             queue_position=_ahead(current),
             elapsed=elapsed,
         )
@@ -58,24 +59,20 @@ class Progress:
 
 
 def _done(step: WorkflowStep) -> float:
-    if step.status in FINAL_STATUSES:
+    if text(step.status) in FINAL_STATUSES:
         return 1.0
     if step.status != "processing":
         return 0.0  # while a step prepares, its rate is that of fetching models, which says nothing of the work
-    if rate := _number(step.estimated_progress_rate):
+    if rate := number(step.estimated_progress_rate):
         return rate
-    jobs: Sequence[Any] = step.jobs or ()
-    rates = [1.0 if job.status in FINAL_STATUSES else _number(job.estimated_progress_rate) for job in jobs]
+    jobs = models_in(step.jobs)
+    rates = [1.0 if text(job.status) in FINAL_STATUSES else number(job.estimated_progress_rate) or 0.0 for job in jobs]
     return sum(rates) / max(len(rates), 1)
 
 
 def _ahead(step: WorkflowStep | None) -> int | None:
-    for job in (step.jobs or ()) if step is not None else ():
-        place = job.queue_position.preceding_jobs if job.queue_position else None
-        if isinstance(place, int):
-            return place
+    for job in models_in(step.jobs) if step is not None else ():
+        places = models_in([job.queue_position])
+        if places and isinstance(places[0].preceding_jobs, int):
+            return places[0].preceding_jobs
     return None
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
@@ -28,6 +28,7 @@ from civitai_ext._backoff import delay_after
 from civitai_ext._checks import check_types
 from civitai_ext._outputs import Output, file_stem, is_error_page, outputs_of, suffix_of
 from civitai_ext._polling import Polling
+from civitai_ext._reading import models_in, record, text
 from civitai_ext.errors import (
     BadRequest,
     BudgetExceeded,
@@ -99,7 +100,7 @@ class AsyncWorkflow:
     @property
     def status(self) -> str:
         """Its status when it was last read, such as `processing`; `unknown` if it never was."""
-        return str(self.snapshot.status or "unknown") if self.snapshot is not None else "unknown"
+        return (text(self.snapshot.status) if self.snapshot is not None else "") or "unknown"
 
     @property
     def is_final(self) -> bool:
@@ -109,12 +110,12 @@ class AsyncWorkflow:
     @property
     def steps(self) -> list[models.WorkflowStep]:
         """Its steps as they were last read, each of the class of its type."""
-        return list(self.snapshot.steps or ()) if self.snapshot is not None else []
+        return models_in(self.snapshot.steps) if self.snapshot is not None else []
 
     @property
     def cost(self) -> models.WorkflowCost | None:
         """What it cost; None if the service did not say."""
-        return (self.snapshot.cost or None) if self.snapshot is not None else None
+        return next(iter(models_in([self.snapshot.cost])), None) if self.snapshot is not None else None
 
     @property
     def outputs(self) -> list[Blob]:
@@ -203,7 +204,7 @@ class AsyncWorkflow:
         target.mkdir(parents=True, exist_ok=True)
         paths = []
         for output in self._outputs():
-            if output.blob.blocked_reason or not output.blob.url:
+            if output.blob.blocked_reason or not text(output.blob.url):
                 reason = output.blob.blocked_reason or "it has no URL"
                 logger.warning("%s, blob %s of step %s, is not saved: %s", self.id, output.blob.id, output.step, reason)
             else:
@@ -283,23 +284,21 @@ class AsyncWorkflow:
 _ENDS: Final = {"failed": "failed", "expired": "was not done within its time", "canceled": "was canceled"}
 
 
-def _reasons(steps: Iterable[models.WorkflowStep]) -> Iterable[str]:
+def _reasons(steps: Iterable[models.WorkflowStep]) -> Iterator[str]:
     """What the service says about the steps that did not succeed: the fields differ by deployment and by step type."""
-    for step in steps:
-        if step.status not in {"failed", "expired"}:
+    for step in models_in(steps):
+        if step.status not in ("failed", "expired"):
             continue
-        output = getattr(step, "output", None)
-        said = [getattr(output, name, None) or _extra(output, name) for name in ("errors", "blocked_reason", "message")]
-        for job in step.jobs or ():
-            said += [getattr(job, "reason", None) or None, getattr(job, "blocked_reason", None) or None]
-        texts = [
-            text for item in said for text in (item if isinstance(item, list) else [item]) if isinstance(text, str)
-        ]
-        yield f"step {step.name} {step.status}" + (f" ({', '.join(dict.fromkeys(texts))})" if texts else "")
+        holders = [getattr(step, "output", None) or step.additional_properties.get("output"), *models_in(step.jobs)]
+        told = [_field(holder, name) for holder in holders for name in ("errors", "message", "reason", "blockedReason")]
+        texts = [text(item) for found in told for item in (found if isinstance(found, list) else [found])]
+        said = ", ".join(dict.fromkeys(filter(None, texts)))
+        yield f"step {text(step.name)} {step.status}{f' ({said})' if said else ''}"
 
 
-def _extra(value: Any, name: str) -> Any:
-    return value.additional_properties.get(name) if isinstance(value, ApiModel) else None
+def _field(holder: Any, name: str) -> Any:
+    """A field by its name in JSON, known to the class or not."""
+    return holder.to_dict().get(name) if isinstance(holder, ApiModel) else record(holder).get(name)
 
 
 class AsyncWorkflows:
@@ -439,7 +438,7 @@ class AsyncWorkflows:
                     exclude_failed=True if exclude_failed else UNSET,
                 )
             )
-            return Page([self._handle(item) for item in page.items or ()], str(page.next) if page.next else None)
+            return Page([self._handle(item) for item in models_in(page.items)], text(page.next) or None)
 
         return AsyncPager(fetch, limit=limit, cursor=cursor, page_size=page_size)
 
@@ -459,7 +458,7 @@ class AsyncWorkflows:
         return await self.transport.call(request, timeout=hold + _SLACK if hold else None)
 
     def _handle(self, workflow: models.Workflow) -> AsyncWorkflow:
-        return AsyncWorkflow(self, str(workflow.id or ""), workflow)
+        return AsyncWorkflow(self, text(workflow.id), workflow)
 
 
 def _id(value: Any) -> str:

@@ -66,7 +66,7 @@ def catalogue(civitai: Civitai) -> None:
 def generation(civitai: Civitai, air: Air) -> None:
     estimate = civitai.workflows.estimate(Flux2KleinCreateImageInput(prompt="a cat astronaut"))
     assert_type(estimate, Estimate)
-    assert_type(estimate.total, int | None)
+    assert_type(estimate.total, float | None)
     print(estimate.total, estimate.currencies, estimate.affordable)
 
     hero = Step(Flux2KleinCreateImageInput(prompt="a cat astronaut"), name="hero")

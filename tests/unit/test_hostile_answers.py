@@ -1,0 +1,88 @@
+"""Whatever JSON the service sends in place of a field, what reads it neither fails nor makes things up."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from civitai_api.orchestration.models import Workflow
+from civitai_ext._outputs import file_stem, outputs_of, suffix_of
+from civitai_ext._sync.workflows import _reasons
+from civitai_ext.estimates import Estimate
+from civitai_ext.progress import Progress
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+WHOLE: dict[str, Any] = {
+    "id": "wf_1",
+    "status": "processing",
+    "cost": {"base": 4, "factors": {"size": 2.0}, "fixed": {}, "tips": {"civitai": 0, "creators": 0}, "total": 8},
+    "transactions": {"list": [{"type": "debit", "amount": 8, "accountType": "blue"}], "insufficientBuzz": False},
+    "steps": [
+        {
+            "$type": "imageGen",
+            "name": "hero",
+            "status": "failed",
+            "estimatedProgressRate": 0.5,
+            "jobs": [{"id": "j", "status": "failed", "queuePosition": {"precedingJobs": 2}, "reason": "timeout"}],
+            "output": {
+                "images": [{"type": "image", "id": "b.png", "available": True, "url": "https://x/y"}],
+                "errors": [],
+            },
+        },
+        {"$type": "unheard-of", "name": "b", "status": "processing", "output": {"x": [{"id": "c", "available": True}]}},
+    ],
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a value, as the keys that lead there."""
+    found = [path] if path else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        found += places(inner, (*path, key))
+    return found
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> dict[str, Any]:
+    """The workflow, with one to three of its values replaced by anything or taken out."""
+    body = copy.deepcopy(WHOLE)
+    for _ in range(draw(st.integers(1, 3))):
+        *way, last = draw(st.sampled_from(places(body)))
+        holder: Any = body
+        for key in way:
+            holder = holder[key]
+        if isinstance(holder, dict) and draw(st.booleans()):
+            holder.pop(last)
+        else:
+            holder[last] = draw(json_values)
+    return body
+
+
+@given(damaged())
+def test_a_workflow_of_any_shape_can_be_looked_at(body: dict[str, Any]) -> None:
+    workflow = Workflow.from_dict(body)
+    progress = Progress.of(workflow, 1.0)
+    assert 0 <= progress.fraction <= 1
+    assert str(progress)
+    for output in outputs_of(workflow):
+        stem = file_stem(str(workflow.id), output)
+        assert stem
+        assert not set(stem) & set("/\\:\0")
+        assert suffix_of("", output.blob, str(output.blob.url)).startswith(".")
+    assert all(isinstance(reason, str) for reason in _reasons(workflow.steps))
+
+
+@given(damaged())
+def test_a_price_of_any_shape_can_be_read(body: dict[str, Any]) -> None:
+    estimate = Estimate.of(Workflow.from_dict(body))
+    assert estimate.total is None or isinstance(estimate.total, (int, float))
+    assert str(estimate)
