@@ -1,4 +1,8 @@
-"""When to ask again, and after how long: decisions only, nothing is sent and nobody sleeps here."""
+"""When to ask again, and after how long: decisions only, nothing is sent and nobody sleeps here.
+
+Libraries for retries repeat any function that raised. None of them reads `Retry-After`, tells a request that may have
+been acted on from one that was not, and leaves the sleeping to its caller, so these rules are our own.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,26 @@ import random as _random
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import attrs
 
 from civitai_ext import errors
 
-__all__ = ["RetryPolicy", "delay_after", "parse_retry_after", "retry_after_of"]
+__all__ = ["RetryPolicy", "delay_after", "is_throttled", "parse_retry_after", "retry_after_of"]
 
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
 _FOREVER: Final = 1e9
+_SPREAD: Final = 0.1  # the part of a `Retry-After` that is added by chance at most
 
-# 520 to 530 are Cloudflare's: it could not get an answer from the service behind it.
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
+# 520 to 524 are Cloudflare's: it got no answer, or none in time, from the service behind it. The rest of its own, such
+# as a certificate that is not valid (526), does not pass by itself.
+_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, *range(520, 525)})
 
 
-def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value >= 0:
+def _positive(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not value >= 0:
         raise ValueError(f"{attribute.name} must not be negative, but is {value!r}")
 
 
@@ -38,14 +45,19 @@ class RetryPolicy:
     A request that does the same whether it is sent once or twice is repeated after
 
     - a connection that failed, broke or timed out, and an answer that was cut;
-    - 408, 429, 500, 502, 503, 504 and 520 to 530.
+    - 408, 429, 500, 502, 503, 504 and 520 to 524.
 
     Any other request is repeated only if the first one was certainly not acted on: if no connection was made, or after
     429 or 503 with a `Retry-After`. Never repeated is a page number beyond the service's limit, which comes as 429 too.
 
     The delays are `base`, twice that, four times that… seconds, up to `cap`, each shortened by a random part of up to
-    `jitter`, so that clients which failed together do not come back together. A `Retry-After` is used instead of them,
-    and never undercut; if it asks for more than `max_retry_after` seconds, the error is raised at once.
+    `jitter`, so that clients which failed together do not come back together: by default a delay is anything from
+    nothing to the whole. A `Retry-After` is used instead of them, and never undercut; if it asks for more than
+    `max_retry_after` seconds, the error is raised at once. So it is if the next attempt would begin more than `budget`
+    seconds after the first.
+
+    `RetryPolicy.off()` sends everything once. `RetryPolicy.immediate()` decides as ever and waits for nothing, which is
+    for tests of programs that use this package.
 
     These rules may change between releases.
 
@@ -55,10 +67,14 @@ class RetryPolicy:
         cap: The longest delay in seconds that the policy chooses itself.
         max_retry_after: The longest `Retry-After` in seconds that is waited for.
         jitter: The largest part of a delay that is left to chance, from 0 to 1.
+        budget: How many seconds all attempts and the delays between them may take together; None for no such limit.
+        scale: What every delay is multiplied by once it is decided; 0 to wait for nothing.
 
     >>> RetryPolicy(jitter=0).decide(2, idempotent=True, status=502)
     1.0
     >>> RetryPolicy().decide(1, idempotent=False, status=502) is None
+    True
+    >>> RetryPolicy().decide(1, idempotent=True, retry_after=30, status=429, elapsed=100) is None
     True
     """
 
@@ -66,12 +82,23 @@ class RetryPolicy:
     base: float = attrs.field(default=0.5, validator=_positive)
     cap: float = attrs.field(default=8.0, validator=_positive)
     max_retry_after: float = attrs.field(default=60.0, validator=_positive)
-    jitter: float = attrs.field(default=0.25, validator=[_positive, attrs.validators.le(1)])
+    jitter: float = attrs.field(default=1.0, validator=[_positive, attrs.validators.le(1)])
+    budget: float | None = attrs.field(default=120.0, validator=_positive)
+    scale: float = attrs.field(default=1.0, validator=_positive)
 
     @classmethod
     def off(cls) -> RetryPolicy:
         """Send every request once."""
         return cls(attempts=1)
+
+    @classmethod
+    def immediate(cls) -> RetryPolicy:
+        """Send again what the default policy would, without waiting in between: for tests.
+
+        >>> RetryPolicy.immediate().decide(1, idempotent=True, status=503, retry_after=30)
+        0.0
+        """
+        return cls(scale=0)
 
     def decide(
         self,
@@ -81,6 +108,7 @@ class RetryPolicy:
         request_sent: bool = True,
         status: int | None = None,
         retry_after: float | None = None,
+        elapsed: float = 0.0,
         final: bool = False,
         random: Callable[[], float] = _random.random,
     ) -> float | None:
@@ -92,6 +120,7 @@ class RetryPolicy:
             request_sent: Whether it may have reached the service.
             status: The status of the answer; None if there was no whole answer.
             retry_after: What the answer asked for.
+            elapsed: How many seconds ago it was sent for the first time.
             final: Whether the answer says that asking again is of no use.
             random: Gives a number from 0 to below 1.
         """
@@ -106,24 +135,38 @@ class RetryPolicy:
         if not again:
             return None
         if retry_after is not None:
-            return retry_after + self.base * self.jitter * random()
-        doubled = self.base * 2.0 ** min(attempt - 1, 64)
-        return min(self.cap, doubled) * (1 - self.jitter * random())
+            delay = retry_after * (1 + _SPREAD * self.jitter * random())
+        else:
+            delay = min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)) * (1 - self.jitter * random())
+        delay *= self.scale
+        return None if self.budget is not None and elapsed + delay > self.budget else delay
 
 
-def delay_after(error: errors.CivitaiError, policy: RetryPolicy, attempt: int, *, idempotent: bool) -> float | None:
+def delay_after(
+    error: errors.CivitaiError, policy: RetryPolicy, attempt: int, *, idempotent: bool, elapsed: float = 0.0
+) -> float | None:
     """Give the seconds after which to send a request again that ended in `error`; None to give up."""
+    decide = partial(policy.decide, attempt, idempotent=idempotent, elapsed=elapsed)
     if isinstance(error, errors.ApiError):
         final = isinstance(error, errors.PageLimitReached)
-        return policy.decide(
-            attempt, idempotent=idempotent, status=error.status, retry_after=error.retry_after, final=final
-        )
+        return decide(status=error.status, retry_after=error.retry_after, final=final)
     if isinstance(error, errors.ConnectionFailed):
-        return policy.decide(attempt, idempotent=idempotent, request_sent=error.sent)
+        return decide(request_sent=error.sent)
     if isinstance(error, errors.UnexpectedResponse):
         status = error.status if error.status >= 400 else None
-        return policy.decide(attempt, idempotent=idempotent, status=status, final=not error.truncated and not status)
+        return decide(status=status, final=not error.truncated and not status)
     return None
+
+
+def is_throttled(error: errors.CivitaiError) -> bool:
+    """Tell whether `error` means that the service wants fewer requests.
+
+    >>> is_throttled(errors.RateLimited(status=429)), is_throttled(errors.PageLimitReached(status=429))
+    (True, False)
+    """
+    if isinstance(error, errors.ServiceOverloaded):
+        return error.retry_after is not None
+    return isinstance(error, errors.RateLimited)
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import attrs
@@ -71,7 +71,7 @@ class Config:
     def load(
         cls,
         *,
-        token: str | None = None,
+        token: str | Literal[False] | None = None,
         site_url: str | None = None,
         orchestration_url: str | None = None,
         auth_url: str | None = None,
@@ -82,7 +82,8 @@ class Config:
 
         Args:
             token: A personal API key or an OAuth access token. Else `CIVITAI_TOKEN`, `CIVITAI_API_TOKEN` and
-                `CIVITAI_API_KEY` are looked at; an empty variable counts as not set.
+                `CIVITAI_API_KEY` are looked at; an empty variable counts as not set. False to be anonymous, whatever
+                the environment says.
             site_url: Else `CIVITAI_SITE_URL`, else https://civitai.com.
             orchestration_url: Else `CIVITAI_ORCHESTRATION_URL`, else https://orchestration.civitai.com.
             auth_url: Else `CIVITAI_AUTH_URL`, else https://auth.civitai.com.
@@ -97,25 +98,35 @@ class Config:
         (Secret('***'), 'CIVITAI_API_KEY', 'https://civitai.com')
         """
         env = os.environ if environ is None else environ
-        secret, source = next(_tokens(token, env), (None, None))
-        config = cls(
+        return cls(
             site_url=_url("CIVITAI_SITE_URL", site_url, env, "https://civitai.com"),
             orchestration_url=_url(
                 "CIVITAI_ORCHESTRATION_URL", orchestration_url, env, "https://orchestration.civitai.com"
             ),
             auth_url=_url("CIVITAI_AUTH_URL", auth_url, env, "https://auth.civitai.com"),
-            token=secret,
-            token_source=source,
             user_agent=_user_agent(app),
-        )
+        )._with(*next(_tokens(token, env), (None, None)))
+
+    def with_token(self, token: str | Literal[False]) -> Config:
+        """Give a copy with another token, or with none for False.
+
+        Raises:
+            ConfigurationError: The token cannot be used. The message never contains it.
+
+        >>> Config.load(token="abc", environ={}).with_token(False).token is None
+        True
+        """
+        return self._with(*next(_tokens(token, {}), (None, None)))
+
+    def _with(self, secret: Secret | None, source: str | None) -> Config:
         if secret is not None:
-            for url in (config.site_url, config.orchestration_url, config.auth_url):
+            for url in (self.site_url, self.orchestration_url, self.auth_url):
                 if url.startswith("http:") and not _is_loopback(urlsplit(url).hostname or ""):
                     raise ConfigurationError(
                         f"The token from {source} would be sent unencrypted to {url}",
                         hint="Use https, or no token; http is for servers on this machine.",
                     )
-        return config
+        return attrs.evolve(self, token=secret, token_source=source)
 
     def base_url(self, service: str) -> str:
         """Give the URL that the paths of `service` are put after.
@@ -150,8 +161,10 @@ class Config:
         return origin is not None and (origin[0] == "https" or self.may_receive_token(url))
 
 
-def _tokens(given: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Secret, str]]:
+def _tokens(given: str | Literal[False] | None, environ: Mapping[str, str]) -> Iterator[tuple[Secret, str]]:
     """Every token that can be found, the one to use first, each with the name of where it was."""
+    if given is False:
+        return
     if given is not None:
         yield _token(given, "the token argument"), "the token argument"
     for name in TOKEN_VARIABLES:
@@ -162,9 +175,7 @@ def _tokens(given: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Sec
 def _token(text: str, source: str) -> Secret:
     token = text.strip()
     if not token:
-        raise ConfigurationError(
-            f"The token from {source} is empty", hint="Leave it out, or give None, to be anonymous."
-        )
+        raise ConfigurationError(f"The token from {source} is empty", hint="Give False to be anonymous.")
     if token.lower().startswith("bearer "):
         raise ConfigurationError(f"The token from {source} begins with 'Bearer'", hint="Give the token alone.")
     if not token.isascii() or not token.isprintable() or " " in token:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any, TypeVar, cast
 
-from civitai_api.runtime import ApiModel
+from civitai_api.runtime import ApiModel, Unset
 
 __all__ = ["models_in", "number", "record", "text"]
 
 M = TypeVar("M", bound=ApiModel)
 
+_COUNTABLE = 2**53
+"""Beyond it floats have gaps; no price, size or share is as large."""
 
-def models_in(values: list[M] | Any) -> list[M]:
+
+def models_in(values: Iterable[M] | Unset | None) -> list[M]:
     """The models in a list; none if it is no list, and without what is no model.
 
-    >>> models_in([ApiModel(), None, 5]), models_in("text")
+    >>> models_in([ApiModel()]), models_in(None)
     ([ApiModel()], [])
     """
-    return [value for value in values if isinstance(value, ApiModel)] if isinstance(values, list) else []
+    given = cast("Iterable[M]", values) if isinstance(values, (list, tuple)) else ()
+    return [value for value in given if isinstance(value, ApiModel)]
 
 
 def number(value: Any) -> float | None:
-    """A finite number; None for anything else.
+    """A number that can be counted with; None for anything else.
 
-    >>> number(3), number(True), number("3"), number(float("nan"))
-    (3, None, None, None)
+    >>> number(3), number(True), number("3"), number(float("nan")), number(10**400)
+    (3, None, None, None, None)
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _COUNTABLE:
         return value
     return None
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from civitai_api.runtime import ApiModel
 from civitai_ext._reading import models_in, number, text
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _done(step: WorkflowStep) -> float:
 
 def _ahead(step: WorkflowStep | None) -> int | None:
     for job in models_in(step.jobs) if step is not None else ():
-        places = models_in([job.queue_position])
-        if places and isinstance(places[0].preceding_jobs, int):
-            return places[0].preceding_jobs
+        place = job.queue_position
+        if isinstance(place, ApiModel) and isinstance(place.preceding_jobs, int):
+            return place.preceding_jobs
     return None

@@ -5,11 +5,17 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from civitai_ext._config import Config
+from civitai_ext._logging import show_logs
 
 if TYPE_CHECKING:
+    import os
+    import ssl
+    from collections.abc import Mapping
+    from typing import Unpack
+
     from civitai_api.site.models import CurrentUser, EnumLists
     from civitai_ext._async.account import AsyncPermissions
     from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from civitai_ext._async.vault import AsyncVault
     from civitai_ext._async.workflows import AsyncWorkflows
     from civitai_ext._backoff import RetryPolicy
+    from civitai_ext._options import CallOptions
 
 __all__ = ["AsyncCivitai"]
 
@@ -35,26 +42,32 @@ class AsyncCivitai:
 
     Args:
         token: A personal API key or an OAuth access token. Else the environment variables `CIVITAI_TOKEN`,
-            `CIVITAI_API_TOKEN` and `CIVITAI_API_KEY` are looked at; without any the client is anonymous.
+            `CIVITAI_API_TOKEN` and `CIVITAI_API_KEY` are looked at; without any the client is anonymous. False makes it
+            anonymous whatever they say.
         site_url: Where the Site API is; else `CIVITAI_SITE_URL`, else the real one.
         orchestration_url: Where the Orchestration and Generator APIs are; else `CIVITAI_ORCHESTRATION_URL`, else the
             real one.
         auth_url: Where OAuth is; else `CIVITAI_AUTH_URL`, else the real one.
         app: Your program, as `name` or `name/version`, to be named in the user agent.
         timeout: How many seconds the service may be silent before a request is given up.
-        retry: When to send again what failed.
-        http_options: For the HTTP client: `verify` (an `ssl.SSLContext`, or False), `proxy` (a URL) and `transport`.
+        retry: When to send again what failed: `RetryPolicy(attempts=2)`, or `RetryPolicy.off()`.
+        cache: Where to keep public answers for as long as they say: a file, or True for one in your folder for such
+            files. Needs the extra `cache`; what is asked with a token is never kept.
+        verify: Which certificates to trust: True for the usual ones, a file or folder of others, an `ssl.SSLContext`,
+            or False for any at all.
+        proxy: The URL of a proxy for all requests; else the environment says (`HTTPS_PROXY`, `NO_PROXY`…).
+        transport: What sends, instead of the network: a transport of the HTTP library, httpx.
 
     Attributes:
         config: What the arguments and the environment came to.
 
     Raises:
-        ConfigurationError: A token or a URL cannot be used.
+        ConfigurationError: A token, a URL or `CIVITAI_LOG` cannot be used.
     """
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Literal[False] | None = None,
         *,
         site_url: str | None = None,
         orchestration_url: str | None = None,
@@ -62,16 +75,24 @@ class AsyncCivitai:
         app: str | None = None,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
-        **http_options: Any,
+        cache: bool | str | os.PathLike[str] = False,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        proxy: str | None = None,
+        transport: Any = None,
     ) -> None:
+        show_logs()
         self.config = Config.load(
             token=token, site_url=site_url, orchestration_url=orchestration_url, auth_url=auth_url, app=app
         )
-        if unknown := sorted(http_options.keys() - {"verify", "proxy", "transport"}):
-            raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
         self._retry = retry
-        self._http_options = http_options | ({} if timeout is None else {"timeout": timeout})
+        self._http_options: dict[str, Any] = {
+            "cache": cache,
+            "verify": verify,
+            "proxy": proxy,
+            "transport": transport,
+        } | ({} if timeout is None else {"timeout": timeout})
         self._transport: AsyncTransport | None = None
+        self._is_copy = False
         self._lock = threading.Lock()
 
     @property
@@ -84,6 +105,36 @@ class AsyncCivitai:
 
                 self._transport = AsyncTransport(self.config, AsyncHttp(**self._http_options), policy=self._retry)
             return self._transport
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        token: str | Literal[False] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Give a client with other settings that shares this one's connections, limiter and cache.
+
+        What is left out stays as it is. The connections stay this client's: closing the copy does nothing, and when
+        this one is closed the copy cannot be used either.
+
+        Args:
+            timeout: How many seconds the service may be silent before a request is given up.
+            retry: When to send again what failed.
+            token: Another token; False for none.
+            extra_headers: Headers to send with every request, besides those of copies before.
+
+        Raises:
+            ConfigurationError: The token cannot be used.
+            InvalidRequest: A header is not for callers to set, such as `authorization`.
+        """
+        transport = self.transport.with_options(timeout=timeout, policy=retry, token=token, extra_headers=extra_headers)
+        other = type(self).__new__(type(self))
+        # Parts that were loaded stay behind: they run on this client's transport.
+        kept = {name: value for name, value in vars(self).items() if name not in _parts(type(self))}
+        vars(other).update(kept, config=transport.config, _transport=transport, _is_copy=True)
+        return other
 
     @cached_property
     def models(self) -> AsyncModels:
@@ -197,7 +248,7 @@ class AsyncCivitai:
 
         return AsyncWorkflows(self.transport)
 
-    async def me(self) -> CurrentUser:
+    async def me(self, **options: Unpack[CallOptions]) -> CurrentUser:
         """Tell whose token it is.
 
         Raises:
@@ -205,17 +256,20 @@ class AsyncCivitai:
         """
         from civitai_api.site.api.account import get_current_user
 
-        return await self.transport.call(get_current_user.request())
+        return await self.transport.call(get_current_user.request(), **options)
 
-    async def enums(self) -> EnumLists:
-        """Give the lists of values that the site knows now: model types, file types, base models."""
+    async def enums(self, **options: Unpack[CallOptions]) -> EnumLists:
+        """Give the lists of values that the site knows now: model types, file types, base models.
+
+        They are open: any of these values, and ones that come up later, can be given to filters as text.
+        """
         from civitai_api.site.api.enums import get_enums
 
-        return await self.transport.call(get_enums.request())
+        return await self.transport.call(get_enums.request(), **options)
 
     async def aclose(self) -> None:
-        """Close the connections; the client cannot be used after that."""
-        if self._transport is not None:
+        """Close the connections; the client cannot be used after that. A copy of `with_options` does not close them."""
+        if self._transport is not None and not self._is_copy:
             await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -229,3 +283,8 @@ class AsyncCivitai:
     def __repr__(self) -> str:
         who = f"token from {self.config.token_source}" if self.config.token is not None else "anonymous"
         return f"<{type(self).__name__} {self.config.site_url}, {who}>"
+
+
+def _parts(client: type) -> set[str]:
+    """The names under which a client keeps its parts once they are loaded."""
+    return {name for base in client.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}

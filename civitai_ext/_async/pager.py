@@ -2,42 +2,121 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from math import inf
+from typing import Any, Final, Generic, Self, TypeVar
 
 import attrs
 
+from civitai_ext._prefetch import AsyncCounted, AsyncPrefetch
 from civitai_ext.errors import InvalidRequest
 
-__all__ = ["AsyncPager", "Page"]
+__all__ = ["AsyncPager", "Numbered", "Page"]
 
 T = TypeVar("T")
+
+logger: Final = logging.getLogger("civitai_ext")
+
+_PATIENCE: Final = 20
+"""How many pages in a row may bring nothing new."""
+_SECOND_LOOKS: Final = 2
+"""How often a page is asked for again whose cursor leads back."""
+_TOO_MANY: Final = 2**31
+"""Ids have fewer bits, so this is no total; and `list()` would reserve memory for it."""
 
 
 @attrs.frozen
 class Page(Generic[T]):
-    """One page as the service gave it, and the cursor of the next; None after the last one."""
+    """One page as the service gave it.
+
+    Attributes:
+        items: What is on it.
+        next: The cursor of the next page; None after the last one.
+        total: How many items the list has in all, where the service says so and it is true.
+    """
 
     items: list[T]
     next: str | None
+    total: int | None = None
 
 
-class AsyncPager(Generic[T]):
+@attrs.frozen
+class Numbered:
+    """Where a list stands whose pages have numbers and no cursors.
+
+    A list that has both is read by cursor from its first page on: by number the service gives no more than 1,000 items.
+
+    The cursor that is made of it counts the items that were gone through, so that it leads to the same place with any
+    page size: the size becomes the largest with which a page begins there.
+
+    >>> Numbered.at(None, 100)
+    Numbered(number=1, size=100)
+    >>> Numbered.at("200", 100), Numbered.at("200", 100).next
+    (Numbered(number=3, size=100), '300')
+    >>> Numbered.at("200", 30)
+    Numbered(number=9, size=25)
+
+    Attributes:
+        number: Of the page, from 1.
+        size: How many items to ask for.
+    """
+
+    number: int
+    size: int
+
+    @classmethod
+    def at(cls, cursor: str | None, size: int) -> Self:
+        """Give the page at a cursor, of at most this size.
+
+        Raises:
+            InvalidRequest: The cursor is of another kind of list.
+        """
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal()):
+            raise _no_cursor(cursor)
+        done = int(cursor or 0)
+        size = next(fitting for fitting in range(size, 0, -1) if done % fitting == 0)
+        return cls(done // size + 1, size)
+
+    @property
+    def next(self) -> str:
+        """The cursor of the next page."""
+        return str(self.number * self.size)
+
+
+class AsyncPager(AsyncCounted, Generic[T]):
     """The items of a list, fetched a page at a time while they are gone through.
 
-    Items that an earlier page had already are left out, and a cursor that comes back ends the list, so that a list that
-    shifts while it is read neither repeats nor loops. One page is held at a time.
+    While the caller works on a page, the next one is fetched, unless `limit` or `take` make it needless. An error of
+    that comes when its first item is due; going on after an error tries that page again. Stopping early, as with
+    `break`, cancels what is under way in the asynchronous client, and lets it end unused in the other.
+
+    There is one reading position: iterating again goes on where the last time stopped. Two tasks or two threads cannot
+    read one pager at the same time.
+
+    Items that an earlier page had already are left out, and a cursor that keeps coming back ends the list, so that a
+    list that shifts while it is read neither repeats nor loops. Pages without anything new are skipped, since searches
+    have some in the middle; after 20 in a row the reading stops, and `cursor` tells where to go on. Only cursors are
+    followed, never the URL of a next page that the service gives.
+
+    One page is held at a time, the next one, and the ids of what was given.
 
     Args:
-        fetch: Gets the page at a cursor (None for the first) of a size.
+        fetch: Gets the page at a cursor (None for the first) of a size. Where pages have numbers, `Numbered` helps.
         limit: How many items to give in all; None for every one.
         cursor: Where to begin, from `cursor` of another pager of the same list.
         page_size: How many items to ask for at a time; by default what makes the fewest requests.
         largest: The most that the service gives at a time.
-        identity: What two occurrences of one item have in common.
+        identity: What two occurrences of one item have in common, an int or a str; items that have neither are all
+            given.
+        prefetch: Whether to fetch the next page while the caller works on one.
+
+    Attributes:
+        prefetch: As given; can be changed at any time.
 
     Raises:
-        InvalidRequest: `limit` or `page_size` is out of range.
+        InvalidRequest: `limit`, `page_size` or `cursor` cannot be.
     """
 
     def __init__(
@@ -49,99 +128,155 @@ class AsyncPager(Generic[T]):
         page_size: int | None = None,
         largest: int = 100,
         identity: Callable[[T], Any] = lambda item: getattr(item, "id", None),
+        prefetch: bool = True,
     ) -> None:
         if limit is not None and limit < 0:
             raise InvalidRequest(f"limit is {limit}, which is less than 0", hint="None means every item.")
         if page_size is not None and not 1 <= page_size <= largest:
             raise InvalidRequest(f"page_size is {page_size}; the service gives 1 to {largest} items at a time")
+        self.prefetch = prefetch
         self._fetch = fetch
-        self._left = limit
-        self._size = page_size or (min(largest, limit) if limit else largest)
         self._identity = identity
-        self._seen: set[Any] = set()
+        self._ahead: AsyncPrefetch[Page[T]] = AsyncPrefetch()
+        self._limit: float = inf if limit is None else limit
+        self._given = 0
+        self._total: int | None = None
+        self._seen: set[int | str] = set()
         self._cursors: set[str | None] = set()
-        self._begin = cursor
-        self._skip, self._next = _parse(cursor)
-        self._at: str | None = None
-        self._dropped = 0
-        self._page: list[T] = []
-        self._place = 0
         self._ended = False
+        self._whole = not cursor
+        # Where the next page is, and how many of its items were done with when the cursor was taken.
+        self._skip, self._next = _parse(cursor)
+        # What is left of this page, each item with how many of the page are done with when it is given.
+        self._page: deque[tuple[int, T]] = deque()
+        self._at: str | None = None
+        self._done = 0
+        self._size = page_size or min(largest, (limit or largest) + self._skip)
+        self._size_after_nothing = page_size or largest
 
     @property
     def cursor(self) -> str | None:
-        """Where to go on later: give it to the same list as `cursor`. None when there is nothing left.
+        """Where to go on later, also in another process: give it to the same list as `cursor`.
 
-        It is known after every item, also in the middle of a page, and None before the first one.
+        It is exact after every item, also in the middle of a page. None before the first item, if the list was not
+        begun at a cursor, and when nothing is left. What was given is not in it: an item that the service repeats is
+        left out by one pager, not by the next.
         """
+        if self._page:
+            return f"~{self._done}~{self._at or ''}"
+        return None if self._ended else _written(self._skip, self._next)
+
+    @property
+    def total(self) -> int | None:
+        """How many items the list has in all, whatever `limit` says.
+
+        None before the first page, and where the service does not say it or says something else than the truth.
+        """
+        return self._total
+
+    async def count(self) -> int | None:
+        """Tell how many items going through the whole list gives: `total`, but no more than `limit`.
+
+        The first page is fetched if there was none yet. None where `total` is, and for a list begun at a cursor.
+        """
+        if self._limit == 0:
+            return 0
+        if not self._whole:
+            return None
         if not self._cursors:
-            return self._begin
-        if self._place < len(self._page):
-            return f"~{self._dropped + self._place}~{self._at or ''}"
-        return None if self._ended else self._next
+            await self._turn()
+        return None if self._total is None else int(min(self._total, self._limit))
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self._items()
 
-    async def _items(self) -> AsyncIterator[T]:
-        while self._left is None or self._left > 0:
-            if self._place == len(self._page):
-                if not await self._turn():
-                    return
-                continue
-            item = self._page[self._place]
-            self._place += 1
-            if self._is_new(item):
-                if self._left is not None:
-                    self._left -= 1
-                yield item
-
     async def pages(self) -> AsyncIterator[list[T]]:
         """Give the items page by page, as many at a time as the service did."""
-        while self._left is None or self._left > 0:
-            if self._place == len(self._page) and not await self._turn():
-                return
-            page = [item for item in self._page[self._place :] if self._is_new(item)]
-            self._place = len(self._page)
-            if self._left is not None and len(page) > self._left:
-                page = page[: self._left]
-            if self._left is not None:
-                self._left -= len(page)
-            if page:
-                yield page
+        try:
+            while await self._ready():
+                yield [self._pop() for _ in range(int(min(len(self._page), self._limit - self._given)))]
+        finally:
+            await self._ahead.aclose()
 
     async def take(self, count: int) -> list[T]:
-        """Give the next `count` items, fewer at the end; calling it again goes on from there."""
-        taken: list[T] = []
-        if count > 0:
-            async for item in self._items():
-                taken.append(item)
-                if len(taken) == count:
-                    break
-        return taken
+        """Give the next `count` items, fewer at the end; calling it again goes on from there.
+
+        After an error the items before it are lost: to keep them, iterate.
+        """
+        return [item async for item in self._items(count)]
+
+    async def first(self) -> T | None:
+        """Give the next item, None if nothing is left. A whole page is fetched for it, except with `limit=1`."""
+        taken = await self.take(1)
+        return taken[0] if taken else None
 
     async def to_list(self) -> list[T]:
-        """Give all items that are left."""
+        """Give all items that are left. After an error those before it are lost: to keep them, iterate."""
         return [item async for item in self._items()]
 
-    async def _turn(self) -> bool:
-        """Fetch the next page; False at the end of the list."""
-        if self._ended or self._next in self._cursors:
-            self._ended = True
+    async def aclose(self) -> None:
+        """Give up the page that is being fetched ahead. Iterating again goes on as if nothing had happened."""
+        await self._ahead.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} given={self._given} total={self._total} cursor={self.cursor!r}>"
+
+    async def _items(self, count: float = inf) -> AsyncIterator[T]:
+        try:
+            while await self._ready(count):
+                count -= 1
+                yield self._pop()
+        finally:
+            await self._ahead.aclose()
+
+    def _pop(self) -> T:
+        self._done, item = self._page.popleft()
+        self._given += 1
+        return item
+
+    async def _ready(self, count: float = inf) -> bool:
+        """Have something to give, and the page after it on its way if `count` items need it; False at the end."""
+        wanted = min(count, self._limit - self._given)
+        if wanted <= 0:
             return False
-        page = await self._fetch(self._next, self._size)
-        self._cursors.add(self._next)
-        self._at, self._next = self._next, page.next
-        # Pages may be smaller now than when the cursor was taken, so what is done with may span several.
-        self._dropped = min(self._skip, len(page.items))
-        self._skip -= self._dropped
-        self._page, self._place = page.items[self._dropped :], 0
-        self._ended = page.next is None
+        barren = 0
+        while not self._page:
+            if self._ended:
+                return False
+            if barren == _PATIENCE:
+                logger.warning("%d pages in a row had nothing new; the list may go on at %r", barren, self.cursor)
+                return False
+            await self._turn()
+            barren = 0 if self._done else barren + 1  # passing over what was done with is no sign of an end
+        if self.prefetch and wanted > len(self._page) and not self._ended and not self._ahead.started:
+            self._ahead.start(self._fetch, self._next, self._size)
         return True
+
+    async def _turn(self) -> None:
+        """Go to the next page."""
+        page = await (self._ahead.take() if self._ahead.started else self._fetch(self._next, self._size))
+        self._cursors.add(self._next)
+        for _ in range(_SECOND_LOOKS):
+            if page.next is None or page.next not in self._cursors:
+                break
+            # A cursor that leads back would end the list here; the service may have slipped, so it is asked again.
+            page = attrs.evolve(page, next=(await self._fetch(self._next, self._size)).next)
+        self._at, self._next = self._next, page.next
+        self._ended = self._next is None or self._next in self._cursors
+        if isinstance(page.total, int) and 0 <= page.total < _TOO_MANY:
+            self._total = page.total
+        # Pages may be smaller now than when the cursor was taken, so what is done with may span several.
+        self._done = min(self._skip, len(page.items))
+        self._skip -= self._done
+        items = enumerate(page.items[self._done :], self._done + 1)
+        self._page.extend((done, item) for done, item in items if self._is_new(item))
+        if not self._page:
+            # A search cuts its pages before it filters them, so that small ones, as for `limit=1`, may all be empty.
+            self._size = self._size_after_nothing
 
     def _is_new(self, item: T) -> bool:
         key = self._identity(item)
-        if key is None:
+        if not isinstance(key, (int, str)):
             return True
         if key in self._seen:
             return False
@@ -149,11 +284,20 @@ class AsyncPager(Generic[T]):
         return True
 
 
+def _written(done: int, at: str | None) -> str | None:
+    """Make a cursor of ours, which is the service's own if nothing of its page is done with."""
+    return f"~{done}~{at or ''}" if done or (at or "").startswith("~") else at
+
+
 def _parse(cursor: str | None) -> tuple[int, str | None]:
     """Split a cursor of ours into the items of its page that are done with, and the service's own cursor."""
-    if cursor is None or not cursor.startswith("~"):
-        return 0, cursor
-    done, _, at = cursor[1:].partition("~")
-    if not done.isdecimal():
-        raise InvalidRequest(f"{cursor!r} is not a cursor of this list", hint="Take it from the pager's `cursor`.")
+    if not cursor or not cursor.startswith("~"):
+        return 0, cursor or None
+    done, separator, at = cursor[1:].partition("~")
+    if not (separator and done.isascii() and done.isdecimal()):
+        raise _no_cursor(cursor)
     return int(done), at or None
+
+
+def _no_cursor(cursor: str) -> InvalidRequest:
+    return InvalidRequest(f"{cursor!r} is not a cursor of this list", hint="Take it from the pager's `cursor`.")

@@ -1,20 +1,27 @@
-"""How an operation gets to its service and back: host, credential, retries, and errors."""
+"""How an operation gets to its service and back: host, credential, its turn, retries, and errors."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
+
+import attrs
 
 from civitai_api.runtime import Request, Response, UnexpectedAnswer
 from civitai_ext._answers import error_for, unexpected
-from civitai_ext._async.http import AsyncHttp
-from civitai_ext._backoff import RetryPolicy, delay_after
-from civitai_ext._config import Config
+from civitai_ext._async.http import DEFAULT_TIMEOUT, AsyncHttp
+from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled
+from civitai_ext._cache import may_be_kept
+from civitai_ext._config import Config, origin_of
+from civitai_ext._limiter import Limiter, Turn
+from civitai_ext._options import checked_headers
 from civitai_ext._redact import public_url
-from civitai_ext.errors import CivitaiError, ConnectionFailed, InvalidRequest, UnexpectedResponse
+from civitai_ext._signal import AsyncSignal
+from civitai_ext.errors import ApiError, CivitaiError, ConnectionFailed, InvalidRequest, UnexpectedResponse
 
 __all__ = ["AsyncTransport"]
 
@@ -32,12 +39,14 @@ class AsyncTransport:
         config: The hosts and the token.
         http: What sends; made if it is not given.
         policy: When to send again what failed.
-        sleep: How to wait in between.
+        sleep: How to wait for a time.
+        clock: Gives the time in seconds, from any beginning.
 
     Attributes:
         config: As given.
         http: What sends.
         policy: As given, or the default.
+        limiter: Who waits while a service gets too much.
         sleep: As given; tests put in one that returns at once.
     """
 
@@ -48,11 +57,41 @@ class AsyncTransport:
         *,
         policy: RetryPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
         self.http = AsyncHttp() if http is None else http
         self.policy = RetryPolicy() if policy is None else policy
+        self.limiter = Limiter(clock)
         self.sleep = sleep
+        self._clock = clock
+        self._timeout: float | None = None
+        self._extra_headers: Mapping[str, str] = {}
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        policy: RetryPolicy | None = None,
+        token: str | Literal[False] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Give a copy with other settings, on the same connections, limiter and cache. What is None stays as it is.
+
+        Raises:
+            ConfigurationError: The token cannot be used.
+            InvalidRequest: A header is not for callers to set.
+        """
+        other = copy.copy(self)
+        if timeout is not None:
+            other._timeout = timeout
+        if policy is not None:
+            other.policy = policy
+        if token is not None:
+            other.config = self.config.with_token(token)
+        if extra_headers is not None:
+            other._extra_headers = {**self._extra_headers, **checked_headers(extra_headers)}
+        return other
 
     def url_of(self, request: Request[Any]) -> str:
         """Give the whole URL of an operation.
@@ -72,7 +111,14 @@ class AsyncTransport:
         return headers
 
     async def send(
-        self, request: Request[Any], /, *, timeout: float | None = None, policy: RetryPolicy | None = None
+        self,
+        request: Request[Any],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        policy: RetryPolicy | None = None,
     ) -> Response:
         """Send an operation, again where that is safe and may help, and give back the answer.
 
@@ -81,6 +127,8 @@ class AsyncTransport:
         Args:
             request: The operation.
             timeout: How many seconds the service may be silent, instead of the client's own limit.
+            extra_headers: Headers to send besides.
+            extra_query: Parameters to put after those of the operation.
             policy: When to send again, instead of the client's own policy.
 
         Raises:
@@ -90,45 +138,93 @@ class AsyncTransport:
             UnexpectedResponse: The answer was cut.
         """
         url = self.url_of(request)
+        if extra_query:
+            more = attrs.evolve(request, query=extra_query).target.partition("?")[2]
+            url += ("&" if "?" in url else "?") + more if more else ""
         headers = {"accept": "application/json", **self.headers_for(url, authenticated=request.authenticated)}
         headers |= request.sent_headers
+        extra = {**self._extra_headers, **checked_headers(extra_headers or {})}
+        headers |= extra
+        public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
         content = request.content
         policy = self.policy if policy is None else policy
-        attempt = 1
-        while True:
-            outcome = await self._try(request, url, headers, content, timeout)
-            if isinstance(outcome, Response):
-                return outcome
-            delay = delay_after(outcome, policy, attempt, idempotent=request.idempotent)
-            if delay is None:
-                if attempt > 1:
-                    outcome.add_note(f"It was sent {attempt} times.")
-                raise outcome
-            logger.debug("%s again in %.2f s, after attempt %d", request.operation, delay, attempt)
-            await self.sleep(delay)
-            attempt += 1
+        silence = self._timeout if timeout is None else timeout
+        # What may be silent for longer than usual is held by the service on purpose, and would keep others waiting.
+        turn = Turn(origin_of(url), counted=timeout is None or timeout <= DEFAULT_TIMEOUT)
+        attempt, began = 1, None
+        try:
+            while True:
+                await self._wait_for(turn)
+                began = self._clock() if began is None else began
+                outcome = await self._try(request, url, headers, content, silence, public)
+                if isinstance(outcome, Response):
+                    self.limiter.answered(turn)
+                    return outcome
+                elapsed = self._clock() - began
+                delay = delay_after(outcome, policy, attempt, idempotent=request.idempotent, elapsed=elapsed)
+                throttled = is_throttled(outcome)
+                if throttled:
+                    self.limiter.refused(turn, pause=delay or 0.0)
+                elif isinstance(outcome, ApiError) and outcome.status < 500:
+                    self.limiter.answered(turn)
+                if delay is None:
+                    if attempt > 1:
+                        outcome.add_note(f"It was sent {attempt} times.")
+                    raise outcome
+                logger.info("%s again in %.2f s, after attempt %d", request.operation, delay, attempt)
+                attempt += 1
+                if not throttled:  # else all wait, this one among them
+                    self.limiter.leave(turn)
+                    await self.sleep(delay)
+        finally:
+            self.limiter.leave(turn)
 
     async def call(
-        self, request: Request[T], /, *, timeout: float | None = None, policy: RetryPolicy | None = None
+        self,
+        request: Request[T],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        policy: RetryPolicy | None = None,
     ) -> T:
         """Send an operation as `send` does, and give back what its answer says.
 
         Raises:
             UnexpectedResponse: The answer is not what the operation's document describes, such as an HTML page.
         """
-        response = await self.send(request, timeout=timeout, policy=policy)
+        response = await self.send(
+            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy
+        )
         try:
             return request.decode(response)
         except UnexpectedAnswer as error:
             raise unexpected(response, method=request.method, url=self.url_of(request)) from error
 
+    async def _wait_for(self, turn: Turn) -> None:
+        """Wait until the request may be sent."""
+        signal = AsyncSignal()
+        if not self.limiter.enter(turn, signal.set):
+            await signal.wait()
+        while (seconds := self.limiter.pause(turn)) > 0:
+            await self.sleep(seconds)
+
     async def _try(
-        self, request: Request[Any], url: str, headers: dict[str, str], content: bytes | None, timeout: float | None
+        self,
+        request: Request[Any],
+        url: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        timeout: float | None,
+        public: bool,
     ) -> Response | CivitaiError:
         """Send once. An error that sending again might cure is given back, not raised."""
         began = monotonic()
         try:
-            response = await self.http.send(request.method, url, headers=headers, content=content, timeout=timeout)
+            response = await self.http.send(
+                request.method, url, headers=headers, content=content, timeout=timeout, public=public
+            )
         except (ConnectionFailed, UnexpectedResponse) as error:
             logger.debug("%s %s: %s", request.method, public_url(url), error.describe())
             return error

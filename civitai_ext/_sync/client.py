@@ -6,16 +6,30 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from civitai_ext._config import Config
+from civitai_ext._logging import show_logs
 
 if TYPE_CHECKING:
-    from civitai_api.site.models import CurrentUser
+    import os
+    import ssl
+    from collections.abc import Mapping
+    from typing import Unpack
+
+    from civitai_api.site.models import CurrentUser, EnumLists
     from civitai_ext._backoff import RetryPolicy
+    from civitai_ext._options import CallOptions
+    from civitai_ext._sync.account import Permissions
+    from civitai_ext._sync.community import Articles, Collections, Creators, Tags, Users
+    from civitai_ext._sync.directory import Apps, Bugs, Content
+    from civitai_ext._sync.images import Images
+    from civitai_ext._sync.model_files import ModelFiles
     from civitai_ext._sync.model_versions import ModelVersions
     from civitai_ext._sync.models import Models
     from civitai_ext._sync.transport import Transport
+    from civitai_ext._sync.uploads import Uploads
+    from civitai_ext._sync.vault import Vault
     from civitai_ext._sync.workflows import Workflows
 
 __all__ = ["Civitai"]
@@ -29,26 +43,32 @@ class Civitai:
 
     Args:
         token: A personal API key or an OAuth access token. Else the environment variables `CIVITAI_TOKEN`,
-            `CIVITAI_API_TOKEN` and `CIVITAI_API_KEY` are looked at; without any the client is anonymous.
+            `CIVITAI_API_TOKEN` and `CIVITAI_API_KEY` are looked at; without any the client is anonymous. False makes it
+            anonymous whatever they say.
         site_url: Where the Site API is; else `CIVITAI_SITE_URL`, else the real one.
         orchestration_url: Where the Orchestration and Generator APIs are; else `CIVITAI_ORCHESTRATION_URL`, else the
             real one.
         auth_url: Where OAuth is; else `CIVITAI_AUTH_URL`, else the real one.
         app: Your program, as `name` or `name/version`, to be named in the user agent.
         timeout: How many seconds the service may be silent before a request is given up.
-        retry: When to send again what failed.
-        http_options: For the HTTP client: `verify` (an `ssl.SSLContext`, or False), `proxy` (a URL) and `transport`.
+        retry: When to send again what failed: `RetryPolicy(attempts=2)`, or `RetryPolicy.off()`.
+        cache: Where to keep public answers for as long as they say: a file, or True for one in your folder for such
+            files. Needs the extra `cache`; what is asked with a token is never kept.
+        verify: Which certificates to trust: True for the usual ones, a file or folder of others, an `ssl.SSLContext`,
+            or False for any at all.
+        proxy: The URL of a proxy for all requests; else the environment says (`HTTPS_PROXY`, `NO_PROXY`…).
+        transport: What sends, instead of the network: a transport of the HTTP library, httpx.
 
     Attributes:
         config: What the arguments and the environment came to.
 
     Raises:
-        ConfigurationError: A token or a URL cannot be used.
+        ConfigurationError: A token, a URL or `CIVITAI_LOG` cannot be used.
     """
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Literal[False] | None = None,
         *,
         site_url: str | None = None,
         orchestration_url: str | None = None,
@@ -56,16 +76,24 @@ class Civitai:
         app: str | None = None,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
-        **http_options: Any,
+        cache: bool | str | os.PathLike[str] = False,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        proxy: str | None = None,
+        transport: Any = None,
     ) -> None:
+        show_logs()
         self.config = Config.load(
             token=token, site_url=site_url, orchestration_url=orchestration_url, auth_url=auth_url, app=app
         )
-        if unknown := sorted(http_options.keys() - {"verify", "proxy", "transport"}):
-            raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
         self._retry = retry
-        self._http_options = http_options | ({} if timeout is None else {"timeout": timeout})
+        self._http_options: dict[str, Any] = {
+            "cache": cache,
+            "verify": verify,
+            "proxy": proxy,
+            "transport": transport,
+        } | ({} if timeout is None else {"timeout": timeout})
         self._transport: Transport | None = None
+        self._is_copy = False
         self._lock = threading.Lock()
 
     @property
@@ -78,6 +106,36 @@ class Civitai:
 
                 self._transport = Transport(self.config, Http(**self._http_options), policy=self._retry)
             return self._transport
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        token: str | Literal[False] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Give a client with other settings that shares this one's connections, limiter and cache.
+
+        What is left out stays as it is. The connections stay this client's: closing the copy does nothing, and when
+        this one is closed the copy cannot be used either.
+
+        Args:
+            timeout: How many seconds the service may be silent before a request is given up.
+            retry: When to send again what failed.
+            token: Another token; False for none.
+            extra_headers: Headers to send with every request, besides those of copies before.
+
+        Raises:
+            ConfigurationError: The token cannot be used.
+            InvalidRequest: A header is not for callers to set, such as `authorization`.
+        """
+        transport = self.transport.with_options(timeout=timeout, policy=retry, token=token, extra_headers=extra_headers)
+        other = type(self).__new__(type(self))
+        # Parts that were loaded stay behind: they run on this client's transport.
+        kept = {name: value for name, value in vars(self).items() if name not in _parts(type(self))}
+        vars(other).update(kept, config=transport.config, _transport=transport, _is_copy=True)
+        return other
 
     @cached_property
     def models(self) -> Models:
@@ -94,13 +152,104 @@ class Civitai:
         return ModelVersions(self.transport)
 
     @cached_property
+    def images(self) -> Images:
+        """Images, videos and audio that people posted."""
+        from civitai_ext._sync.images import Images
+
+        return Images(self.transport)
+
+    @cached_property
+    def creators(self) -> Creators:
+        """People who publish models."""
+        from civitai_ext._sync.community import Creators
+
+        return Creators(self.transport)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Tags of models."""
+        from civitai_ext._sync.community import Tags
+
+        return Tags(self.transport)
+
+    @cached_property
+    def users(self) -> Users:
+        """Accounts, by id or name."""
+        from civitai_ext._sync.community import Users
+
+        return Users(self.transport)
+
+    @cached_property
+    def articles(self) -> Articles:
+        """Articles."""
+        from civitai_ext._sync.community import Articles
+
+        return Articles(self.transport)
+
+    @cached_property
+    def collections(self) -> Collections:
+        """Collections."""
+        from civitai_ext._sync.community import Collections
+
+        return Collections(self.transport)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The vault of the caller: versions kept even if they are taken down."""
+        from civitai_ext._sync.vault import Vault
+
+        return Vault(self.transport)
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        """What the caller may do with versions."""
+        from civitai_ext._sync.account import Permissions
+
+        return Permissions(self.transport)
+
+    @cached_property
+    def apps(self) -> Apps:
+        """The directory of apps (not documented by Civitai)."""
+        from civitai_ext._sync.directory import Apps
+
+        return Apps(self.transport)
+
+    @cached_property
+    def bugs(self) -> Bugs:
+        """Known bugs of the site (not documented by Civitai)."""
+        from civitai_ext._sync.directory import Bugs
+
+        return Bugs(self.transport)
+
+    @cached_property
+    def content(self) -> Content:
+        """Texts of the site, such as its terms (not documented by Civitai)."""
+        from civitai_ext._sync.directory import Content
+
+        return Content(self.transport)
+
+    @cached_property
+    def model_files(self) -> ModelFiles:
+        """What is inside files of models (not documented by Civitai)."""
+        from civitai_ext._sync.model_files import ModelFiles
+
+        return ModelFiles(self.transport)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Uploads of images (not documented by Civitai)."""
+        from civitai_ext._sync.uploads import Uploads
+
+        return Uploads(self.transport)
+
+    @cached_property
     def workflows(self) -> Workflows:
         """Workflows: pricing, submitting, waiting."""
         from civitai_ext._sync.workflows import Workflows
 
         return Workflows(self.transport)
 
-    def me(self) -> CurrentUser:
+    def me(self, **options: Unpack[CallOptions]) -> CurrentUser:
         """Tell whose token it is.
 
         Raises:
@@ -108,11 +257,20 @@ class Civitai:
         """
         from civitai_api.site.api.account import get_current_user
 
-        return self.transport.call(get_current_user.request())
+        return self.transport.call(get_current_user.request(), **options)
+
+    def enums(self, **options: Unpack[CallOptions]) -> EnumLists:
+        """Give the lists of values that the site knows now: model types, file types, base models.
+
+        They are open: any of these values, and ones that come up later, can be given to filters as text.
+        """
+        from civitai_api.site.api.enums import get_enums
+
+        return self.transport.call(get_enums.request(), **options)
 
     def close(self) -> None:
-        """Close the connections; the client cannot be used after that."""
-        if self._transport is not None:
+        """Close the connections; the client cannot be used after that. A copy of `with_options` does not close them."""
+        if self._transport is not None and not self._is_copy:
             self._transport.close()
 
     def __enter__(self) -> Self:
@@ -126,3 +284,8 @@ class Civitai:
     def __repr__(self) -> str:
         who = f"token from {self.config.token_source}" if self.config.token is not None else "anonymous"
         return f"<{type(self).__name__} {self.config.site_url}, {who}>"
+
+
+def _parts(client: type) -> set[str]:
+    """The names under which a client keeps its parts once they are loaded."""
+    return {name for base in client.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}

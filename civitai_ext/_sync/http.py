@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,6 +25,9 @@ from civitai_ext.errors import (
     RequestTimeout,
     UnexpectedResponse,
 )
+
+if TYPE_CHECKING:
+    from civitai_ext._cache import Cache
 
 __all__ = ["Http", "Stream"]
 
@@ -110,31 +116,58 @@ class Http:
     Args:
         timeout: How many seconds the service may be silent before a request is given up.
         transport: What sends, instead of the network: a transport of the HTTP library.
-        verify: As the HTTP library takes it: True, False, or an `ssl.SSLContext`.
-        proxy: As the HTTP library takes it: the URL of a proxy for all requests.
+        verify: Which certificates to trust: True for the usual ones, a file or folder of others, an `ssl.SSLContext`,
+            or False for any at all.
+        proxy: The URL of a proxy for all requests.
+        cache: Where public answers are kept: a file, or True for one in the user's folder. False to keep none.
     """
 
     def __init__(
-        self, *, timeout: float = DEFAULT_TIMEOUT, transport: Any = None, verify: Any = True, proxy: Any = None
+        self,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        transport: Any = None,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        proxy: str | None = None,
+        cache: bool | str | os.PathLike[str] = False,
     ) -> None:
         self._timeout = timeout
-        self._options = {"transport": transport, "verify": verify, "proxy": proxy}
+        self._transport = transport
+        self._verify = verify
+        self._proxy = proxy
         self._client = Lazy(self._make)
+        self._cache = None if cache is False else Lazy(lambda: self._make_cache(cache))
 
     def _make(self) -> httpx.Client:
         try:
-            options = dict(self._options)
-            if options["verify"] is True:
+            verify = self._verify
+            if verify is True and self._transport is None:
                 # Else the library makes one for every proxy of the environment, and loads the certificates each time.
-                options["verify"] = httpx.create_ssl_context()
+                verify = httpx.create_ssl_context()
+            elif isinstance(verify, (str, os.PathLike)):
+                path = Path(verify)
+                directory, file = (str(path), None) if path.is_dir() else (None, str(path))
+                verify = ssl.create_default_context(cafile=file, capath=directory)
             return httpx.Client(
-                **options,
+                transport=self._transport,
+                verify=verify,
+                proxy=self._proxy,
                 follow_redirects=False,
                 # A session cookie would be a second credential, and would make one request depend on another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         except (ImportError, ValueError, OSError) as error:
             raise ConfigurationError(f"The HTTP client cannot be set up: {public_text(str(error))}") from error
+
+    def _make_cache(self, cache: bool | str | os.PathLike[str]) -> Cache:
+        from civitai_ext._cache import Cache, file_for  # loaded here: few use it
+
+        client = self._client.get()
+
+        def send(request: httpx.Request) -> httpx.Response:
+            return client.send(request, stream=True)
+
+        return Cache(send, file_for(cache))
 
     def send(
         self,
@@ -144,10 +177,12 @@ class Http:
         headers: Mapping[str, str] | None = None,
         content: bytes | Iterable[bytes] | None = None,
         timeout: float | None = None,
+        public: bool = False,
     ) -> Response:
         """Send a request and give back the whole answer, whatever its status.
 
-        A `content` that comes in pieces needs a `content-length` header, else it is sent chunked.
+        A `content` that comes in pieces needs a `content-length` header, else it is sent chunked. The answer to a
+        `public` request is the same for everyone, and may come from the cache if there is one.
 
         Raises:
             ConfigurationError: The client is closed, or cannot be set up, or cannot be used here.
@@ -156,7 +191,7 @@ class Http:
             RequestTimeout: No answer came in time.
             UnexpectedResponse: The answer was cut, or is too long.
         """
-        with self._open(method, url, headers or {}, content, timeout) as stream:
+        with self._open(method, url, headers or {}, content, timeout, public) as stream:
             return stream.read()
 
     @contextmanager
@@ -178,8 +213,9 @@ class Http:
         headers: Mapping[str, str],
         content: bytes | Iterable[bytes] | None,
         timeout: float | None,
+        public: bool = False,
     ) -> Iterator[Stream]:
-        response = self._begin(method, url, headers, content, timeout)
+        response = self._begin(method, url, headers, content, timeout, public)
         if isinstance(response, CivitaiError):
             raise response
         try:
@@ -194,6 +230,7 @@ class Http:
         headers: Mapping[str, str],
         content: bytes | Iterable[bytes] | None,
         timeout: float | None,
+        public: bool,
     ) -> httpx.Response | CivitaiError:
         """Give the answer as soon as its headers are there, or the error.
 
@@ -206,12 +243,18 @@ class Http:
         try:
             request = client.build_request(method, url, headers=headers, content=content, timeout=limits)
             with redacted_logs():
+                if public and self._cache is not None:
+                    response: httpx.Response = self._cache.get().send(request)
+                    return response
                 return client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             return _failure(error, url)
 
     def close(self) -> None:
         """Close the connections. The object cannot be used after that; closing it again does nothing."""
+        cache = None if self._cache is None else self._cache.take()
+        if cache is not None:
+            cache.close()
         client = self._client.take()
         if client is not None:
             client.close()

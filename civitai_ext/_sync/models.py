@@ -3,33 +3,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack, cast
 
-from civitai_api.runtime import UNSET
 from civitai_api.site.api.models import get_model, list_models
-from civitai_ext._filters import a_number, list_of, several
+from civitai_api.site.models import (
+    Availability,
+    BaseModel,
+    CheckpointType,
+    CommercialUse,
+    ModelFileFormat,
+    ModelSort,
+    ModelType,
+    Period,
+    PeriodMode,
+)
+from civitai_ext._filters import (
+    a_number,
+    a_text,
+    at_least_two,
+    items_of,
+    next_of,
+    numbers,
+    one_of,
+    part_after,
+    part_at,
+    parts_of,
+    several,
+    switches,
+)
+from civitai_ext._options import CallOptions
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
+from civitai_ext.catalogue import Model
 from civitai_ext.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from civitai_api.site.models import (
-        Availability,
-        BaseModel,
-        CheckpointType,
-        CommercialUse,
-        Model,
-        ModelFileFormat,
-        ModelSort,
-        ModelType,
-        Period,
-        PeriodMode,
-    )
 
 __all__ = ["Models"]
 
 _LARGEST_PAGE = 100
+_MOST_IDS = 100
+_SLUG = re.compile(r"[A-Za-z0-9_ ]")
 
 
 class Models:
@@ -38,21 +52,25 @@ class Models:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def get(self, id: int) -> Model:
-        """Give a model with its versions.
+    def get(self, id: int, **options: Unpack[CallOptions]) -> Model:
+        """Give a model with its versions, whatever its content level.
+
+        Args:
+            id: The model.
+            options: Options of this call: `timeout`, `extra_headers`, `extra_query`.
 
         Raises:
             NotFound: There is no model with this id, or it is not published.
             InvalidRequest: No model can have such an id.
         """
-        return self._transport.call(get_model.request(id=a_number(id)))
+        return cast(Model, self._transport.call(get_model.request(id=a_number(id)), **options))
 
     def list(
         self,
         *,
         query: str | None = None,
-        ids: Sequence[int] | None = None,
-        model_version_ids: Sequence[int] | None = None,
+        ids: Sequence[int] | int | None = None,
+        model_version_ids: Sequence[int] | int | None = None,
         tag: str | None = None,
         username: str | None = None,
         types: Sequence[ModelType] | ModelType | None = None,
@@ -77,22 +95,29 @@ class Models:
         limit: int | None = None,
         cursor: str | None = None,
         page_size: int | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pager[Model]:
         """List the published models that fit every filter.
 
+        Any number of ids can be given. They are asked for a hundred at a time, and come hundred by hundred, each in the
+        order of `sort`.
+
         Args:
-            query: Words to search for. Hits come by relevance, whatever `sort` says.
+            query: Words to search for. Hits come by relevance: `sort` has no effect then. Other filters than `types`
+                and `nsfw` are applied to the hits of each page, so that pages can be short.
             ids: Only these models.
             model_version_ids: Only the models of these versions.
             tag: Only models with the tag of exactly this name; the service ignores a name that no tag has.
-            username: Only models of this creator.
+            username: Only models of this creator. The service makes the first space an underscore, drops every other
+                character but letters, digits and underscores, and ignores case.
             types: Only models of these types, such as `LORA`.
             base_models: Only models with a version for one of these, such as `SDXL 1.0`; other versions are left out.
             checkpoint_type: Only checkpoints that were `Trained`, or that are a `Merge`.
-            sort: The order; the service's default is `Highest Rated`.
+            sort: The order; the service's default is `Highest Rated`, which `Most Liked` is another name for.
             period: How far back to look; the service's default is `AllTime`.
             period_mode: Whether `period` is about the publication (`published`) or the statistics (`stats`).
-            nsfw: Whether to list all content levels. If not, only models and images of level PG are there.
+            nsfw: Whether to list all content levels. If not, only models and images of level PG are there, with a token
+                too. There is nothing in between: choose from `model.nsfw_level` by `civitai_ext.levels`.
             primary_file_only: Whether to leave out all files but the primary one of each version.
             favorites: Only the caller's favourites; needs a token.
             hidden: Only models that the caller has hidden; needs a token.
@@ -103,58 +128,66 @@ class Models:
             followed: Only models of creators that the caller follows; needs a token.
             archived: Ask for archived models.
             allow_commercial_use: Only models that permit one of these uses.
-            availability: Only models of this availability.
+            availability: Only models of this availability; `Private` needs a token and your own `username`.
             file_formats: Only models with a file in one of these formats; at least two, since the service refuses one.
             limit: How many models to give in all; None for every one.
             cursor: Where to go on, from a pager's `cursor`.
             page_size: How many to ask for at a time, 1 to 100.
+            options: Options of each request: `timeout`, `extra_headers`, `extra_query`.
 
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
+            NotFound: While listing: nobody has the name `username`.
         """
         for name, asked in (("favorites", favorites), ("hidden", hidden), ("followed", followed)):
             if asked and self._transport.config.token is None:
                 raise InvalidRequest(
                     f"{name}=True is about the caller, and there is no token", hint="Set CIVITAI_TOKEN."
                 )
-        if file_formats is not None and (isinstance(file_formats, str) or len(set(file_formats)) < 2):
-            raise InvalidRequest("file_formats needs at least two formats: the service refuses a single one")
-        if query is not None and not query.strip():
-            raise InvalidRequest("query is empty", hint="Leave it out to list without searching.")
+        if availability == "Private" and (username is None or self._transport.config.token is None):
+            raise InvalidRequest("availability is 'Private', which needs a token and your own `username`")
+        if a_text("username", username) is not None and not _SLUG.search(username or ""):
+            raise InvalidRequest(f"username is {username!r}, of which the service would keep nothing")
         filters: dict[str, Any] = {
-            "query": query,
-            "ids": several("ids", ids),
-            "model_version_ids": several("model_version_ids", model_version_ids),
-            "tag": tag,
+            "query": a_text("query", query),
+            "tag": a_text("tag", tag),
             "username": username,
-            "types": several("types", types),
-            "base_models": several("base_models", base_models),
-            "checkpoint_type": checkpoint_type,
-            "sort": sort,
-            "period": period,
-            "period_mode": period_mode,
-            "allow_commercial_use": several("allow_commercial_use", allow_commercial_use),
-            "availability": availability,
-            "file_formats": file_formats,
+            "types": several("types", types, ModelType),
+            "base_models": several("base_models", base_models, BaseModel),
+            "checkpoint_type": one_of("checkpoint_type", checkpoint_type, CheckpointType),
+            "sort": one_of("sort", sort, ModelSort),
+            "period": one_of("period", period, Period),
+            "period_mode": one_of("period_mode", period_mode, PeriodMode),
+            "allow_commercial_use": several("allow_commercial_use", allow_commercial_use, CommercialUse),
+            "availability": one_of("availability", availability, Availability),
+            "file_formats": at_least_two("file_formats", file_formats, ModelFileFormat),
         }
-        switches = {
-            "nsfw": nsfw,
-            "primary_file_only": primary_file_only,
-            "favorites": favorites,
-            "hidden": hidden,
-            "new_creators": new_creators,
-            "supports_generation": supports_generation,
-            "from_platform": from_platform,
-            "early_access": early_access,
-            "followed": followed,
-            "archived": archived,
-        }
-        # The service takes the mere presence of some switches for true, so none is sent unless it is on.
-        filters |= {name: True for name, on in switches.items() if on}
+        filters |= switches(
+            nsfw=nsfw,
+            primary_file_only=primary_file_only,
+            favorites=favorites,
+            hidden=hidden,
+            new_creators=new_creators,
+            supports_generation=supports_generation,
+            from_platform=from_platform,
+            early_access=early_access,
+            followed=followed,
+            archived=archived,
+        )
+        # The service takes a hundred ids at a time; two lists of ids share that, so that no address becomes too long.
+        most = _MOST_IDS if ids is None or model_version_ids is None else _MOST_IDS // 2
+        parts: list[dict[str, Any]] = [
+            {"ids": some, "model_version_ids": others}
+            for some in parts_of(numbers("ids", ids), most)
+            for others in parts_of(numbers("model_version_ids", model_version_ids), most)
+        ]
 
-        def fetch(at: str | None, size: int) -> Page[Model]:
-            page = self._transport.call(list_models.request(limit=size, cursor=UNSET if at is None else at, **filters))
-            following = page.metadata.next_cursor if page.metadata else None
-            return Page(list_of(page.items), str(following) if following else None)
+        def fetch(cursor: str | None, size: int) -> Page[Model]:
+            part, at = part_at(cursor, len(parts))
+            request = list_models.request(limit=size, cursor=at, **filters, **parts[part])
+            page = self._transport.call(request, **options)
+            following = next_of(page)
+            # A cursor that stands still ends this part only.
+            return Page(items_of(page), part_after(part, len(parts), following if following != at else None))
 
         return Pager(fetch, limit=limit, cursor=cursor, page_size=page_size, largest=_LARGEST_PAGE)

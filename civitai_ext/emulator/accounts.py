@@ -11,13 +11,13 @@ from civitai_ext.emulator.ledger import Ledger
 
 @dataclass
 class Account:
-    """A user with a personal API key and Buzz."""
+    """A user with a personal API key and Buzz; `tier` is the membership, if there is one."""
 
     id: int
     username: str
     email: str
     token: str
-    tier: str
+    tier: str | None
     ledger: Ledger
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -31,9 +31,20 @@ def to_json(data: Any) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
+def answer_page(items: Iterable[bytes], metadata: Any) -> Response:
+    """Build the answer of a list from items that are JSON already."""
+    content = b'{"items":[' + b",".join(items) + b'],"metadata":' + to_json(metadata) + b"}"
+    return Response(content, media_type="application/json")
+
+
 def refuse(data: Any, status: int, headers: Mapping[str, str] | None = None) -> NoReturn:
     """Answer with a JSON error of any shape."""
     raise RefusalError(answer(data, status, headers))
+
+
+def failed(error: Any) -> NoReturn:
+    """Answer as the Site API does when it did not expect what happened."""
+    refuse({"message": "An unexpected error occurred", "error": error}, 500)
 
 
 # Orchestration API: problem details (RFC 9457)

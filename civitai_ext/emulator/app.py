@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
 
 from civitai_ext.emulator.answers import RefusalError, problem
+from civitai_ext.emulator.fault_middleware import FaultMiddleware
+from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.journal import JournalMiddleware
 from civitai_ext.emulator.orchestration import blob_routes, catalogue_routes, workflow_routes
-from civitai_ext.emulator.site import downloads, images, models, people, versions
+from civitai_ext.emulator.site import (
+    articles,
+    collections,
+    deliveries,
+    directory,
+    downloads,
+    images,
+    models,
+    people,
+    permissions,
+    storage,
+    tensors,
+    uploads,
+    vault,
+    versions,
+)
 from civitai_ext.emulator.world import World
 
 
-def make_app(world: World) -> Starlette:
-    """Assemble the ASGI application of one world."""
+def make_app(world: World, faults: Faults, hang_up: Callable[[Scope], None]) -> Starlette:
+    """Assemble the ASGI application of one world.
+
+    Args:
+        world: What is served.
+        faults: What goes wrong on purpose.
+        hang_up: Closes the connection of a request.
+
+    """
     app = Starlette(
         routes=[
             *models.ROUTES,
             *versions.ROUTES,
             *images.ROUTES,
             *people.ROUTES,
+            *permissions.ROUTES,
+            *vault.ROUTES,
+            *articles.ROUTES,
+            *collections.ROUTES,
+            *directory.ROUTES,
+            *tensors.ROUTES,
+            *uploads.ROUTES,
             *downloads.ROUTES,
+            *deliveries.ROUTES,
+            *storage.ROUTES,
             *workflow_routes.ROUTES,
             *blob_routes.ROUTES,
             *catalogue_routes.ROUTES,
         ],
-        middleware=[Middleware(JournalMiddleware, journal=world.journal)],
+        middleware=[
+            Middleware(JournalMiddleware, journal=world.journal),
+            Middleware(FaultMiddleware, faults=faults, hang_up=hang_up),
+        ],
         exception_handlers={RefusalError: _refused, HTTPException: _unrouted},
     )
     app.state.world = world

@@ -26,6 +26,9 @@ from civitai_ext.emulator.vocabulary import (
 AS_OF = datetime(2026, 8, 1, tzinfo=UTC)
 """The day on which the catalogue was taken: everything in it is older, and periods count back from here."""
 
+# Catalogues with more models are for crawling: what is beyond has tiny files, so that hashing them costs nothing.
+_USUAL_SIZE = 200
+
 _ARCHIVE_TYPES = frozenset({"Poses", "Wildcards", "Workflows", "ComfyWorkflows"})
 _TYPE_WEIGHTS = {
     "LORA": 46, "Checkpoint": 24, "TextualInversion": 7, "LoCon": 5, "Workflows": 3, "Wildcards": 2, "Controlnet": 2,
@@ -162,14 +165,33 @@ class Version:
     model: Model = field(repr=False)
     files: list[ModelFile] = field(default_factory=list)
     images: list[GalleryImage] = field(default_factory=list)
+    epochs: int = 0
+    """How many epochs it was trained for on the site; 0 for a version that was trained elsewhere."""
+    access_is_permanent: bool = False
+    """Whether its paid access has no end, whatever `early_access_until` says."""
 
-    @property
+    @cached_property
     def level(self) -> int:
         """The levels of the images, as a mask."""
         mask = 0
         for image in self.images:
             mask |= image.level
         return mask or 1
+
+    def is_gated_for(self, user_id: int | None) -> bool:
+        """Whether a user, or somebody anonymous, would have to pay for access."""
+        return self.early_access_until is not None and self.model.creator.id != user_id
+
+    def epoch(self, number: int) -> bytes | None:
+        """The file of an epoch of its training, counted from 1."""
+        if not 1 <= number <= self.epochs:
+            return None
+        return files.safetensors(f"epoch {self.model.seed} {self.id} {number}", 16_000, f"{self.name}, epoch {number}")
+
+    @property
+    def details(self) -> bytes:
+        """A document about the version, as PDF."""
+        return files.document([f"{self.model.name} - {self.name}", f"by {self.model.creator.username}", self.air])
 
     @property
     def primary_file(self) -> ModelFile:
@@ -185,9 +207,10 @@ class Version:
 
 @dataclass
 class Model:
-    """A model: what a creator publishes versions of."""
+    """A model: what a creator publishes versions of; `number` is its place in the catalogue."""
 
     id: int
+    number: int
     seed: int
     name: str
     description: str
@@ -204,7 +227,7 @@ class Model:
     tags: list[Tag]
     versions: list[Version] = field(default_factory=list)
 
-    @property
+    @cached_property
     def level(self) -> int:
         """The levels of the versions, as a mask."""
         mask = 0
@@ -212,17 +235,17 @@ class Model:
             mask |= version.level
         return mask
 
-    @property
+    @cached_property
     def downloads(self) -> int:
         """Downloads of all versions."""
         return sum(version.downloads for version in self.versions)
 
-    @property
+    @cached_property
     def likes(self) -> int:
         """Likes of all versions."""
         return sum(version.likes for version in self.versions)
 
-    @property
+    @cached_property
     def published_at(self) -> datetime:
         """When the newest version came out."""
         return max(version.published_at for version in self.versions)
@@ -231,11 +254,17 @@ class Model:
 class Catalogue:
     """All there is to find; the same for the same seed and size.
 
+    Args:
+        seed: Chooses everything.
+        size: The number of models.
+        owner: A user who has a model beyond that number: one that was trained on the site and that only its id and its
+            creator's name lead to.
+
     >>> Catalogue(1, 5).models[0].name == Catalogue(1, 5).models[0].name
     True
     """
 
-    def __init__(self, seed: int, size: int) -> None:
+    def __init__(self, seed: int, size: int, owner: Creator | None = None) -> None:
         if size < 1:
             raise ValueError("a catalogue has at least one model")
         self.seed = seed
@@ -243,6 +272,9 @@ class Catalogue:
         maker = _Maker(seed, self.tags)
         self.creators = maker.creators(max(5, size // 8))
         self.models = [maker.model(number, self.creators) for number in range(size)]
+        if owner is not None:
+            self.creators.append(owner)
+            self.models.append(maker.own_model(size, owner))
         self.model_by_id = {model.id: model for model in self.models}
         self.version_by_id = {version.id: version for model in self.models for version in model.versions}
         self.file_by_id = {file.id: file for version in self.version_by_id.values() for file in version.files}
@@ -282,16 +314,17 @@ class _Maker:
         names = [pairs[number % len(pairs)] + ("" if number < len(pairs) else str(number)) for number in range(count)]
         return [Creator(2_000 + 7 * number, name) for number, name in enumerate(names)]
 
-    def model(self, number: int, creators: Sequence[Creator]) -> Model:
+    def model(self, number: int, creators: Sequence[Creator], type_: str | None = None) -> Model:
         """Make the model of a place in the catalogue, with all that belongs to it."""
         choose = self._random
-        type_ = choose.choices(list(_TYPE_WEIGHTS), list(_TYPE_WEIGHTS.values()))[0]
+        type_ = type_ or choose.choices(list(_TYPE_WEIGHTS), list(_TYPE_WEIGHTS.values()))[0]
         nsfw = choose.random() < 0.04
         # Some creators are busier than others.
         creator = creators[int(len(creators) * choose.random() ** 1.6)]
         name = self._name(type_)
         model = Model(
             id=100_000 + 13 * number + choose.randrange(13),
+            number=number,
             seed=self._seed,
             name=name,
             description=f"<p>{name}: {choose.choice(SUBJECTS)}, {choose.choice(MANNERS)}.</p>",
@@ -314,6 +347,15 @@ class _Maker:
             # Newest first, as the site lists them.
             moment = published_at - timedelta(days=40 * index, milliseconds=choose.randrange(86_400_000))
             model.versions.append(self._version(model, index, base_model, moment))
+        return model
+
+    def own_model(self, number: int, owner: Creator) -> Model:
+        """Make the model of the user whom the emulator serves: free of what would keep it from being used."""
+        model = self.model(number, [owner], type_="LORA")
+        model.mode, model.nsfw, model.availability = None, False, "Unsearchable"
+        for version in model.versions:
+            version.usage_control, version.requires_auth, version.early_access_until = "Download", False, None
+        model.versions[0].epochs = 5
         return model
 
     def _name(self, type_: str) -> str:
@@ -376,6 +418,9 @@ class _Maker:
         stem = _file_stem(version)
         suffix = {"VAE": "_vae", "Training Data": "_trainingData"}.get(type_, "_full" if size == "full" else "")
         large = choose.random() < 0.06
+        length = 2 * choose.randint(600_000, 900_000) if large else 2 * choose.randint(4_000, 40_000)
+        if version.model.number >= _USUAL_SIZE:
+            length = 2 * choose.randint(500, 2_000)
         return ModelFile(
             id=self._file_id,
             name=f"{stem}{suffix}.{'zip' if format_ == 'Other' else 'safetensors'}",
@@ -383,7 +428,7 @@ class _Maker:
             format=format_,
             size=size,
             fp=fp,
-            length=2 * choose.randint(600_000, 900_000) if large else 2 * choose.randint(4_000, 40_000),
+            length=length,
             primary=primary,
             scanned_at=version.published_at + timedelta(minutes=9),
             version=version,

@@ -6,9 +6,12 @@ import hashlib
 import io
 import json
 import random
+import re
 import zipfile
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 _AUTOV1_START = 0x100000
 _AUTOV1_LENGTH = 0x10000
@@ -37,14 +40,65 @@ def safetensors(key: str, size: int, name: str) -> bytes:
 @lru_cache(maxsize=32)
 def archive(key: str, size: int, name: str) -> bytes:
     """Make a ZIP archive with a text file of about `size` characters and a note."""
+    note = f"{name}\nMade by the civitai-ext emulator.\n"
+    return packed([("README.txt", note.encode()), ("data.txt", _noise(key, size // 2).hex().encode())])
+
+
+def tensors(content: bytes) -> list[dict[str, Any]]:
+    """Read the header of a safetensors file: name, shape, type and length in bytes of every tensor.
+
+    >>> tensors(safetensors("a key", 64, "example"))
+    [{'name': 'weight', 'shape': [32], 'dtype': 'F16', 'sizeBytes': 64}]
+    """
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    header.pop("__metadata__", None)
+    return [
+        {
+            "name": name,
+            "shape": tensor["shape"],
+            "dtype": tensor["dtype"],
+            "sizeBytes": tensor["data_offsets"][1] - tensor["data_offsets"][0],
+        }
+        for name, tensor in header.items()
+    ]
+
+
+def packed(members: Iterable[tuple[str, bytes]]) -> bytes:
+    """Make a ZIP archive of files that are given by name and content."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as made:
-        for entry, content in (
-            ("README.txt", f"{name}\nMade by the civitai-ext emulator.\n"),
-            ("data.txt", _noise(key, size // 2).hex()),
-        ):
-            made.writestr(zipfile.ZipInfo(entry, (2026, 1, 1, 0, 0, 0)), content)
+        for name, content in members:
+            made.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
     return buffer.getvalue()
+
+
+def document(lines: Iterable[str]) -> bytes:
+    r"""Make a PDF document of one page with some lines of text.
+
+    >>> document(["hello"])[:8], document(["hello"])[-6:]
+    (b'%PDF-1.4', b'%%EOF\n')
+    """
+    escaped = (re.sub(r"([()\\])", r"\\\1", line) for line in lines)
+    shown = "".join(f"({line}) '\n" for line in escaped)
+    stream = f"BT /F1 14 Tf 20 TL 60 780 Td {shown}ET".encode("latin-1", "replace")
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    )
+    made = b"%PDF-1.4\n"
+    places = []
+    for number, content in enumerate(objects, start=1):
+        places.append(len(made))
+        made += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(objects) + 1
+    made_at = len(made)
+    made += b"xref\n0 %d\n0000000000 65535 f \n%s" % (size, table)
+    return made + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, made_at)
 
 
 def hashes(content: bytes, *, is_safetensors: bool) -> dict[str, str]:

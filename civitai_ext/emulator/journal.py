@@ -13,6 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SERVER = "civitai-ext-emulator"
 """The `Server` header of every answer: nobody should take the stand-in for the service."""
 
+FAULT = "civitai_ext.emulator.fault"
+"""Where the scope of a request says which fault it met."""
+LOST = "civitai_ext.emulator.lost"
+"""The type of the message that stands for an answer that never leaves."""
+
 _LARGEST_BODY = 1_000_000
 
 
@@ -24,9 +29,10 @@ class Exchange:
         method: The verb, in capitals.
         path: The path, percent-decoded.
         query: Names and values in the order sent, without `token`.
-        status: The status of the answer.
+        status: The status of the answer; of one that was lost on its way, the status it had.
         credential: Where a credential was sent, if one was. The credential itself is not kept.
         body: The body if it was JSON, else `None`.
+        fault: What went wrong on purpose, if something did: a kind of fault.
 
     """
 
@@ -36,6 +42,7 @@ class Exchange:
     status: int
     credential: Literal["header", "query"] | None
     body: Any
+    fault: str | None = None
 
 
 Journal = deque[Exchange]
@@ -64,6 +71,9 @@ class JournalMiddleware:
             return message
 
         async def speak(message: Message) -> None:
+            if message["type"] == LOST:
+                self._journal.append(_exchange(scope, headers, message["status"], bytes(body)))
+                return
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"server", SERVER.encode())]
                 # Written before the answer leaves: whoever has read the answer finds the entry.
@@ -85,4 +95,4 @@ def _exchange(scope: Scope, headers: dict[bytes, bytes], status: int, body: byte
     except (ValueError, RecursionError):
         content = None
     shown = tuple((name, value) for name, value in query if name != "token")
-    return Exchange(scope["method"], scope["path"], shown, status, credential, content)
+    return Exchange(scope["method"], scope["path"], shown, status, credential, content, scope.get(FAULT))

@@ -13,16 +13,24 @@ from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import Scope
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from civitai_ext.emulator.accounts import Account, Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
-from civitai_ext.emulator.catalogue import Catalogue
+from civitai_ext.emulator.catalogue import Catalogue, Creator
 from civitai_ext.emulator.clock import Clock
+from civitai_ext.emulator.community import Community
+from civitai_ext.emulator.directory import Directory
+from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
+from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.signing import Signer
+from civitai_ext.emulator.uploads import CHUNK, Uploads
+from civitai_ext.emulator.vaults import QUOTAS_KB, Vaults
 from civitai_ext.emulator.workflows import Workflows
 from civitai_ext.emulator.world import World
 
@@ -52,6 +60,8 @@ class Emulator:
         models: The size of the catalogue.
         balance: Buzz per colour of the account (`blue`, `green`, `yellow`).
         token: The API key of the account.
+        tier: The membership of the account: `founder`, `bronze`, `silver`, `gold`, or `None`.
+        chunk_size: The length of the parts of uploads; make it small, and a small file has several.
         start: The moment that its clock begins at; now by default.
 
     >>> import json, urllib.request
@@ -72,22 +82,29 @@ class Emulator:
         models: int = 200,
         balance: Mapping[str, int] = DEFAULT_BALANCE,
         token: str = "test-token",  # noqa: S107 - a stand-in for a token
+        tier: str | None = "bronze",
+        chunk_size: int = CHUNK,
         start: datetime | None = None,
     ) -> None:
+        if tier is not None and tier not in QUOTAS_KB:
+            raise ValueError(f"there is no membership {tier!r}; there are {', '.join(QUOTAS_KB)}")
         self._port = port
         self._host = host
         self._seed = seed
         identifiers = Identifiers(seed)
         self._identifiers = identifiers
-        self._catalogue = Catalogue(seed, models)
         self._account = Account(
-            id=1, username="emulated", email="emulated@example.com", token=token, tier="bronze",
+            id=1, username="emulated", email="emulated@example.com", token=token, tier=tier,
             ledger=Ledger(balance, identifiers),
         )  # fmt: skip
+        self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
         self.clock = Clock(speed=speed, start=start)
         """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
         """The requests that came in, oldest first, with the statuses they were answered with."""
+        self._uploads = Uploads(identifiers, chunk_size)
+        self.faults = Faults()
+        """What goes wrong on purpose: nothing, until something is added."""
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
@@ -156,7 +173,7 @@ class Emulator:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EmulatorError(f"cannot listen on {self._host}:{self._port}: {reason}") from error
-        self._server = _Server(make_app(self._world(self.url)))
+        self._server = _Server(make_app(self._world(self.url), self.faults, self._hang_up))
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="civitai-ext-emulator", daemon=True
         )
@@ -189,7 +206,19 @@ class Emulator:
             blobs=blobs,
             workflows=Workflows(self.clock, blobs, self._identifiers),
             journal=self.journal,
+            community=Community(self._catalogue),
+            directory=Directory(self._catalogue),
+            vaults=Vaults(self.clock),
+            uploads=self._uploads,
+            minute=Allowance(self.clock, seconds=60),
+            hour=Allowance(self.clock, seconds=3600),
         )
+
+    def _hang_up(self, scope: Scope) -> None:
+        """Close the connection that a request came in by."""
+        for connection in list(self._server.server_state.connections) if self._server else ():
+            if isinstance(connection, H11Protocol) and connection.client == scope["client"]:
+                connection.transport.close()
 
     def __enter__(self) -> Self:
         return self.start()

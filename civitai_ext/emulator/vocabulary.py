@@ -215,12 +215,36 @@ TAG_SORTS = (
 )
 """Orders of `/tags`."""
 
+ARTICLE_SORTS = (
+    "Most Bookmarks",
+    "Most Reactions",
+    "Most Comments",
+    "Most Collected",
+    "Newest",
+    "Recently Updated",
+)
+"""Orders of `/articles`."""
+
+COLLECTION_SORTS = ("Most Followers", "Newest")
+"""Orders of `/collections`."""
+
+VAULT_SORTS = ("Recently Added", "Recently Created", "Model Name", "Model Size")
+"""Orders of `/vault/all`."""
+
+APP_SORTS = ("top-rated", "popular", "newest", "name")
+"""Orders of `/apps`."""
+
+APP_KINDS = ("all", "onsite", "offsite")
+"""What `/apps` can be narrowed to by kind."""
+
+APP_CATEGORIES = ("generation", "games", "utility", "discovery", "moderation", "analytics", "other")
+"""What an app is for."""
+
 AVAILABILITIES = (
     "Public",
     "Unsearchable",
     "Private",
     "EarlyAccess",
-    "paidAccess",
 )
 """Who can see a model."""
 
@@ -312,3 +336,20 @@ MANNERS = (
     "soft morning light", "heavy rain", "isometric view", "ink and wash", "golden hour", "long exposure",
     "wide angle", "stained glass", "cut paper", "muted palette", "crisp detail", "woodblock print",
 )  # fmt: skip
+ARTICLE_TITLES = (
+    "How to draw {subject}", "Notes on {manner}", "{subject}, step by step", "A month of {manner}",
+    "What I learned from {subject}", "Settings for {manner}",
+)  # fmt: skip
+COLLECTION_NAMES = ("{manner}", "{manner}, the best of", "Studies: {manner}", "{manner} for later")
+APP_NAMES = (
+    "Grid Maker", "Prompt Dice", "Palette Picker", "Frame Stepper", "Tag Garden", "Seed Atlas", "Mask Brush",
+    "Batch Namer", "Colour Duel", "Pixel Relay", "Caption Desk", "Queue Lamp", "Style Compass", "Sketch Relay",
+    "Model Shelf", "Ratio Board", "Noise Lab", "Gallery Walk", "Daily Theme", "Buzz Meter", "Upscale Bench",
+    "Pose Desk", "Loop Studio", "Word Lists",
+)  # fmt: skip
+BUG_TITLES = (
+    "The gallery jumps back to its top", "Search forgets the chosen sort order", "A download stops at its end",
+    "Tags with spaces are cut off", "The vault shows an old size", "Videos stay silent", "Notifications come twice",
+    "Collections cannot be renamed", "An article loses its cover", "The image counter is off by one",
+)  # fmt: skip
+BUG_STATUSES = ("Investigating", "Confirmed", "In progress", "Fixed", "Closed")

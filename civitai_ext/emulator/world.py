@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -10,8 +11,13 @@ from civitai_ext.emulator.accounts import Accounts
 from civitai_ext.emulator.blobs import Blobs
 from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
+from civitai_ext.emulator.community import Community
+from civitai_ext.emulator.directory import Directory
 from civitai_ext.emulator.journal import Journal
+from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.signing import Signer
+from civitai_ext.emulator.uploads import Uploads
+from civitai_ext.emulator.vaults import Vaults
 from civitai_ext.emulator.workflows import Workflows
 
 
@@ -21,6 +27,9 @@ class World:
 
     Attributes:
         origin: Where the emulator is reached, for the URLs that it hands out.
+        minute: What callers use up of the allowances that are renewed every minute.
+        hour: The same for every hour.
+        rendered: The JSON of items that lists show, by what it depends on; emptied when that changes.
 
     """
 
@@ -32,6 +41,13 @@ class World:
     blobs: Blobs
     workflows: Workflows
     journal: Journal
+    community: Community
+    directory: Directory
+    vaults: Vaults
+    uploads: Uploads
+    minute: Allowance
+    hour: Allowance
+    rendered: dict[Hashable, bytes] = field(default_factory=dict)
 
     @staticmethod
     def of(request: Request) -> World:

@@ -183,7 +183,7 @@ def test_a_version_of_the_catalogue_is_generated_with(civitai: Civitai, emulator
     version = civitai.model_versions.get(model.model_versions[0].id)
     air = Air.parse(version.air or "")
     done = civitai.workflows.run(SdxlCreateImageGenInput(prompt="x", model=air, width=512, height=512))
-    assert done.steps[0].to_dict()["input"]["model"] == version.air
+    assert done.steps[0].to_dict()["input"]["model"] == str(version.air)
     assert submits(emulator)[0].body["steps"][0]["input"]["model"] == str(air)
 
 

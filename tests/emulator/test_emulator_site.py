@@ -360,6 +360,14 @@ def test_creators_page_by_number_with_totals(reader: httpx.Client) -> None:
     assert reader.get(first["items"][0]["image"]).headers["content-type"] == "image/png"
 
 
+def test_a_search_for_creators_counts_only_as_far_as_it_looked(reader: httpx.Client) -> None:
+    whole = reader.get("/api/v1/creators", params={"query": "e", "limit": 200}).json()["metadata"]["totalItems"]
+    first = reader.get("/api/v1/creators", params={"query": "e", "limit": 2}).json()["metadata"]
+    assert (first["totalItems"], first["totalPages"], first["hasMore"]) == (3, 2, True)
+    assert whole > 5
+    assert "hasMore" not in reader.get("/api/v1/creators").json()["metadata"]
+
+
 def test_creators_and_tags_refuse_with_a_bare_list(reader: httpx.Client) -> None:
     for path in ("/api/v1/creators", "/api/v1/tags"):
         refused = reader.get(path, params={"limit": 201})
@@ -382,6 +390,7 @@ def test_users(reader: httpx.Client) -> None:
     items = reader.get("/api/v1/users").json()["items"]
     assert len(items) == 5
     assert set(items[0]) == {"id", "username", "avatarUrl", "avatarNsfw", "meta"}
+    assert {"/" in item["avatarUrl"] for item in items} == {True, False}  # now a URL, now a bare key
     ids = [item["id"] for item in items[:2]]
     found = reader.get("/api/v1/users", params={"ids": ids}).json()["items"]
     assert [item["id"] for item in found] == ids

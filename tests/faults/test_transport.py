@@ -270,14 +270,21 @@ def test_proxies_come_from_the_environment(make: Make, server: FaultServer, monk
 # ------------------------------------------------------------------------------------------------------------- retries
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 520, 524, 530])
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 524])
 def test_a_passing_error_is_retried_with_growing_delays(driver: Driver, server: FaultServer, status: int) -> None:
     server.script(Answer(status), Answer(status), Answer(body=b"[1]"))
     assert driver.call(GET) == [1]
-    assert driver.sleeps == [0.5, 1.0]
+    assert driver.sleeps == pytest.approx([0.5, 1.0], abs=0.1)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 422, 451, 501])
+def test_too_many_requests_are_retried(driver: Driver, server: FaultServer) -> None:
+    server.script(Answer(429), Answer(429), Answer(body=b"[1]"))
+    assert driver.call(GET) == [1]
+    # Everybody waits until the service wants to be asked again; a wait that was skipped, as here, counts as waited.
+    assert sum(driver.sleeps) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 422, 451, 501, 530])
 def test_a_lasting_error_is_not_retried(driver: Driver, server: FaultServer, status: int) -> None:
     server.script(Answer(status))
     with pytest.raises(errors.ApiError) as caught:
@@ -315,7 +322,7 @@ def test_retries_can_be_switched_off(driver: Driver, server: FaultServer) -> Non
 def test_retry_after_is_honoured(driver: Driver, server: FaultServer, headers: dict[str, str], delay: float) -> None:
     server.script(Answer(503, headers=headers), Answer())
     driver.send(GET)
-    assert driver.sleeps == [delay]
+    assert sum(driver.sleeps) == pytest.approx(delay, abs=0.1)
 
 
 def test_a_retry_after_that_is_too_long_is_told_at_once(driver: Driver, server: FaultServer) -> None:
@@ -360,7 +367,7 @@ def test_an_operation_can_say_that_it_is_idempotent(driver: Driver, server: Faul
 def test_a_post_is_repeated_if_the_service_says_when(driver: Driver, server: FaultServer, status: int) -> None:
     server.script(Answer(status, headers={"retry-after": "1"}), Answer())
     driver.send(POST)
-    assert driver.sleeps == [1.0]
+    assert driver.sleeps == pytest.approx([1.0], abs=0.1)
     assert server.received[0].body == server.received[1].body
 
 

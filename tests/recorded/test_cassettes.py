@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import cassettes as script
-from tests.recorded import test_recorded
+from tests.recorded import test_recorded, test_site
 from tests.recorded.cassettes import (
     TOKEN,
     WRONG_TOKEN,
@@ -42,9 +42,13 @@ def response(body: bytes, **headers: str) -> dict[str, Any]:
 
 
 def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
-    tests = {name for name in vars(test_recorded) if name.startswith("test_")}
-    assert {path.stem for path in RECORDED} == tests
-    assert {path.parent for path in RECORDED} == {script.CASSETTES / "test_recorded"}
+    wanted = {
+        script.CASSETTES / module.__name__.rpartition(".")[2] / f"{name}.yaml"
+        for module in (test_recorded, test_site)
+        for name in vars(module)
+        if name.startswith("test_")
+    }
+    assert set(RECORDED) == wanted
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

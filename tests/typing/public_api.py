@@ -18,7 +18,7 @@ from civitai_api.orchestration.models import (
 )
 from civitai_api.orchestration.models import Workflow as WorkflowData
 from civitai_api.runtime import Reference, Unset
-from civitai_api.site.models import CurrentUser, Model, ModelVersion
+from civitai_api.site.models import CurrentUser
 from civitai_ext import (
     Air,
     AirError,
@@ -34,6 +34,7 @@ from civitai_ext import (
     Workflow,
     errors,
 )
+from civitai_ext.catalogue import Model, ModelVersion
 
 
 def catalogue(civitai: Civitai) -> None:

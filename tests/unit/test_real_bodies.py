@@ -66,10 +66,10 @@ def test_a_body_is_read_and_written_back(path: Path) -> None:
 def test_a_model_is_typed_all_the_way_down(path: Path) -> None:
     found = read(path, path.read_bytes())
     for model in found.items if isinstance(found, ModelPage) else [found]:
-        assert type(model) is Model
+        assert isinstance(model, Model)
         assert isinstance(model.id, int)
-        assert all(type(version) is ModelVersion for version in model.model_versions)
-        assert all(type(image) is ModelImage for version in model.model_versions for image in version.images)
+        assert all(isinstance(version, ModelVersion) for version in model.model_versions)
+        assert all(isinstance(image, ModelImage) for version in model.model_versions for image in version.images)
 
 
 @needs_bodies

@@ -1,27 +1,23 @@
-"""Downloads: the route that checks and redirects, and the storage that serves the bytes."""
+"""Downloads of versions: who may have which file, and where it lies."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from civitai_ext.emulator.answers import answer, site_time, storage_error
+from civitai_ext.emulator.accounts import Account
+from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.catalogue import ModelFile, Version
 from civitai_ext.emulator.ranges import file_answer
-from civitai_ext.emulator.signing import ExpiredError, SignatureError
-from civitai_ext.emulator.site.parameters import Parameters
-from civitai_ext.emulator.site.rules import caller_of
+from civitai_ext.emulator.site.parameters import Parameters, path_number
+from civitai_ext.emulator.site.rules import authenticated, caller_of
+from civitai_ext.emulator.site.storage import model_file_url
 from civitai_ext.emulator.vocabulary import FILE_FORMATS, FILE_TYPES
 from civitai_ext.emulator.world import World
-
-URL_LIFETIME = timedelta(minutes=15)
-"""How long a signed storage URL holds."""
 
 _BROWSERS = ("mozilla", "chrome", "safari", "firefox", "opera", "edge")
 _MAIN_TYPES = frozenset({"Model", "Pruned Model", "Diffusion Model", "UNet"})
@@ -49,13 +45,13 @@ async def _download(request: Request) -> Response:
         return _failure(request, 410, "Model archived, not available for download")
     if version.usage_control != "Download":
         return answer({"error": "Unauthorized", "message": _NO_DOWNLOADS}, 401, _NO_STORE)
-    if version.requires_auth and caller_of(request) is None:
-        if _is_browser(request):
-            query = urlencode({"returnUrl": f"/model-versions/{version_id}", "reason": "download-auth"})
-            return RedirectResponse(f"{world.origin}/login?{query}", 307, _NO_STORE)
+    caller = caller_of(request)
+    if version.requires_auth and caller is None:
+        if is_browser(request):
+            return to_login(f"/model-versions/{version_id}", world.origin)
         return answer({"error": "Unauthorized", "message": _LOGIN_REQUIRED}, 401, _NO_STORE)
-    if version.early_access_until:
-        if _is_browser(request):
+    if version.early_access_until and version.is_gated_for(caller.id if caller else None):
+        if is_browser(request):
             return RedirectResponse(f"{world.origin}/model-versions/{version_id}", 307, _NO_STORE)
         message = "This asset is in early access. You can buy access on its page."
         deadline = site_time(version.early_access_until)
@@ -64,11 +60,7 @@ async def _download(request: Request) -> Response:
     if file is None:
         return _failure(request, 404, "File not found")
 
-    expires = world.clock.now() + URL_LIFETIME
-    query = urlencode(
-        {"sig": world.signer.sign({"file": file.id}, expires=expires), "expires": int(expires.timestamp())}
-    )
-    return RedirectResponse(f"{world.origin}/storage/{file.id}/{quote(file.name)}?{query}", 307, _NO_STORE)
+    return RedirectResponse(model_file_url(world, file), 307, _NO_STORE)
 
 
 def _choose(version: Version, query: QueryParams, file_id: int | None) -> ModelFile | None:
@@ -96,32 +88,46 @@ def _choose(version: Version, query: QueryParams, file_id: int | None) -> ModelF
 
 def _failure(request: Request, status: int, message: str) -> Response:
     """Answer with an error: as text to what looks like a browser, as JSON to everything else."""
-    if _is_browser(request):
+    if is_browser(request):
         return PlainTextResponse(message, status, _NO_STORE)
     return answer({"error": message}, status, _NO_STORE)
 
 
-def _is_browser(request: Request) -> bool:
+def to_login(from_path: str, origin: str) -> Response:
+    """Send a browser to the page where one signs in."""
+    query = urlencode({"returnUrl": from_path, "reason": "download-auth"})
+    return RedirectResponse(f"{origin}/login?{query}", 307, _NO_STORE)
+
+
+def is_browser(request: Request) -> bool:
+    """Whether the site takes the caller for a browser: by a word in its `User-Agent`."""
     agent = request.headers.get("user-agent", "").lower()
     return any(name in agent for name in _BROWSERS)
 
 
-async def _storage(request: Request) -> Response:
-    """Serve a file to whoever holds a signed URL, and to nobody who adds another credential to it."""
-    world = World.of(request)
-    if "authorization" in request.headers:
-        return storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
-    try:
-        content = world.signer.read(request.query_params.get("sig", ""), now=world.clock.now())
-    except ExpiredError:
-        return storage_error(403, "AccessDenied", "Request has expired")
-    except SignatureError:
-        return storage_error(403, "SignatureDoesNotMatch", "The request signature does not match")
-    file = world.catalogue.file_by_id.get(content.get("file", 0))
-    if file is None or str(file.id) != request.path_params["id"]:
-        return storage_error(403, "SignatureDoesNotMatch", "The request signature does not match")
-    data = await asyncio.to_thread(lambda: file.content)
-    return file_answer(request, data, "application/octet-stream", filename=file.name)
+async def _training_data(request: Request) -> Response:
+    """Send the caller on to the route for all files."""
+    return RedirectResponse(f"/api/download/models/{request.path_params['id']}?type=Training%20Data", 308)
+
+
+async def _training(request: Request, world: World, caller: Account | None) -> Response:
+    """Serve what came of an epoch of the caller's own training."""
+    id_ = path_number(request, "id")
+    read = Parameters(request.query_params)
+    number = read.number("epochNumber", 0, low=1) if "epochNumber" in read else None
+    read.refuse_text()
+    if number is None:
+        refuse({"error": "Missing epochNumber"}, 400)
+    version = world.catalogue.version_by_id.get(id_)
+    if version is None:
+        refuse({"error": "Model version not found"}, 404)
+    if caller is None or version.model.creator.id != caller.id:
+        refuse({"error": "Forbidden"}, 403)
+    content = version.epoch(number)
+    if content is None:
+        refuse({"error": "Epoch not found"}, 404)
+    name = f"{'_'.join(version.model.name.split())}_epoch_{number}.safetensors"
+    return file_answer(request, content, "application/octet-stream", filename=name)
 
 
 async def _login(request: Request) -> Response:
@@ -132,6 +138,7 @@ async def _login(request: Request) -> Response:
 
 ROUTES = [
     Route("/api/download/models/{id}", _download),
-    Route("/storage/{id}/{name}", _storage),
+    Route("/api/download/training-data/{id}", _training_data),
+    authenticated("/api/download/training/{id}", _training),
     Route("/login", _login),
 ]

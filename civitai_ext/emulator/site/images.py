@@ -133,8 +133,11 @@ def _level(read: Parameters) -> int:
 
 
 async def _media(request: Request) -> Response:
-    """Serve an image, made smaller when the path asks for a width."""
-    image = World.of(request).catalogue.image_by_key.get(request.path_params["key"])
+    """Serve an image, made smaller when the path asks for a width; uploads come as they are."""
+    world = World.of(request)
+    image = world.catalogue.image_by_key.get(request.path_params["key"])
+    if upload := world.uploads.objects.get(request.path_params["key"]):
+        return file_answer(request, upload.content, upload.media_type, cache=_MEDIA_CACHE)
     if image is None:
         return PlainTextResponse("Not Found", 404)
     source: Source = image.picture

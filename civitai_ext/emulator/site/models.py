@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from civitai_ext.emulator.accounts import Account
-from civitai_ext.emulator.answers import answer, refuse
+from civitai_ext.emulator.answers import answer, answer_page, refuse, to_json
 from civitai_ext.emulator.catalogue import AS_OF, Model, Version
 from civitai_ext.emulator.site.parameters import Parameters, next_page, path_number
 from civitai_ext.emulator.site.rules import mixed, public
@@ -68,7 +68,8 @@ class _Filters:
         self.generates = read.present("supportsGeneration")
         self.from_platform = read.present("fromPlatform")
         self.early_access = read.present("earlyAccess")
-        self.period = PERIODS[read.choice("period", PERIODS) or "AllTime"]
+        period = PERIODS[read.choice("period", PERIODS) or "AllTime"]
+        self.since = AS_OF - timedelta(days=period) if period else None
         # Read for what they refuse; without effect for anybody but moderators.
         read.repeated("status", MODEL_STATUSES)
         read.repeated("collectionItemStatus", COLLECTION_ITEM_STATUSES, at_least=2)
@@ -99,7 +100,6 @@ class _Filters:
     def accept(self, model: Model) -> bool:
         """Apply all filters."""
         listed = self.ids or self.version_ids or self.creator or model.availability == "Public"
-        since = AS_OF - timedelta(days=self.period) if self.period else None
         return bool(
             listed
             and self.found_by_search(model)
@@ -109,7 +109,7 @@ class _Filters:
             and (self.checkpoint_type is None or model.checkpoint_type == self.checkpoint_type)
             and (not self.commercial_uses or set(self.commercial_uses) & set(model.commercial_use))
             and (self.availability is None or model.availability == self.availability)
-            and (since is None or model.published_at >= since)
+            and (self.since is None or model.published_at >= self.since)
             and not self.favourites  # the account has none
             and not self.from_platform  # nothing here was trained on the site
             and self.versions(model)
@@ -154,17 +154,17 @@ async def _list_models(request: Request, world: World, caller: Account | None) -
     if changes:
         metadata["nextPage"] = next_page(world.origin, request.url.path, request.query_params, changes)
 
-    items = [
-        listed_model(
-            model,
-            world.origin,
-            versions=filters.versions(model),
-            level=None if filters.nsfw else 1,
-            primary_only=filters.primary_only,
-        )
-        for model in models
-    ]
-    return answer({"items": items, "metadata": metadata})
+    return answer_page((_item(world, filters, model) for model in models), metadata)
+
+
+def _item(world: World, filters: _Filters, model: Model) -> bytes:
+    """Show a model as an item of the list, or take the JSON from when it was shown before."""
+    versions, level = filters.versions(model), None if filters.nsfw else 1
+    key = (model.id, tuple(version.id for version in versions), level, filters.primary_only)
+    if key not in world.rendered:
+        shown = listed_model(model, world.origin, versions=versions, level=level, primary_only=filters.primary_only)
+        world.rendered[key] = to_json(shown)
+    return world.rendered[key]
 
 
 def _browse(

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from civitai_ext.emulator.answers import Issue, prettified, refuse, zod_error
+from civitai_ext.emulator.answers import Issue, failed, prettified, refuse, zod_error
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "enabled"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
@@ -34,9 +34,14 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return name in self._query
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, *, longest: int | None = None) -> str | None:
         """Read a string; an empty one counts as absent."""
-        return self._query.get(name) or None
+        text = self._query.get(name) or None
+        if text is not None and longest is not None and len(text) > longest:
+            message = f"Too big: expected string to have <={longest} characters"
+            issue = {"origin": "string", "code": "too_big", "maximum": longest, "inclusive": True}
+            self.issues.append({**issue, "path": [name], "message": message})
+        return text
 
     def number(self, name: str, default: int, *, low: int | None = None, high: int | None = None) -> int:
         """Read a number, whole or not, and cut it to a whole one."""
@@ -110,6 +115,11 @@ class Parameters:
     def unusable(self, *names: str) -> None:
         """Refuse parameters that the site declares with a type no query string can have."""
         self.issues.extend(_wrong_type("boolean", "string", name) for name in names if name in self._query)
+
+    def refuse_as_failure(self) -> None:
+        """Answer 500 with the issues, if there are any: some routes take a mistake of the caller for their own."""
+        if self.issues:
+            failed(zod_error(self.issues))
 
     def refuse_nested(self) -> None:
         """Answer 400 with the issues below `error`, if there are any."""

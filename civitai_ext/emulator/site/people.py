@@ -12,7 +12,7 @@ from civitai_ext.emulator.accounts import Account, bearer
 from civitai_ext.emulator.answers import answer, refuse
 from civitai_ext.emulator.site.parameters import Parameters, next_page
 from civitai_ext.emulator.site.rules import authenticated, public
-from civitai_ext.emulator.site.shapes import avatar_url
+from civitai_ext.emulator.site.shapes import avatar_key, avatar_url
 from civitai_ext.emulator.vocabulary import AIR_TYPES, BASE_MODEL_TYPES, BASE_MODELS, FILE_TYPES, TAG_SORTS
 from civitai_ext.emulator.world import World
 
@@ -27,9 +27,13 @@ async def _list_creators(request: Request, world: World, caller: Account | None)
     query = (read.text("query") or "").lower()
     read.refuse_list()
     creators = [creator for creator in world.catalogue.creators if query in creator.username.lower()]
-    pages = -(-len(creators) // limit)
+    total = len(creators)
+    if query:
+        # A search counts only as far as it has looked: up to this page, and whether there is one more.
+        total = min(total, page * limit + 1)
+    pages = -(-total // limit)
     metadata: dict[str, object] = {
-        "totalItems": len(creators),
+        "totalItems": total,
         "currentPage": page,
         "pageSize": limit,
         "totalPages": pages,
@@ -68,7 +72,8 @@ async def _list_users(request: Request, world: World, caller: Account | None) ->
         {
             "id": creator.id,
             "username": creator.username,
-            "avatarUrl": avatar_url(creator, world.origin),
+            # Here the picture is now a URL and now a bare key of the image CDN.
+            "avatarUrl": avatar_key(creator) if creator.id % 3 == 0 else avatar_url(creator, world.origin),
             "avatarNsfw": 1,
             "meta": None,
         }
@@ -83,10 +88,10 @@ async def _me(request: Request, world: World, caller: Account | None) -> Respons
     shown: dict[str, object] = {
         "id": caller.id,
         "username": caller.username,
-        "tier": caller.tier,
+        **({"tier": caller.tier} if caller.tier else {}),
         "status": "active",
-        "isMember": True,
-        "subscriptions": ["yellow"],
+        "isMember": caller.tier is not None,
+        "subscriptions": ["yellow"] if caller.tier else [],
         "email": caller.email,
         "emailVerified": "2026-01-01T00:00:00.000Z",
     }

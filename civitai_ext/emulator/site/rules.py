@@ -66,6 +66,25 @@ def authenticated(path: str, handler: Handler, *, verb: str = "GET") -> Route:
     return Route(path, endpoint, methods=_VERBS)
 
 
+def rationed(family: str, handler: Handler) -> Handler:
+    """Let a caller through so many times a minute; all routes of a family count together."""
+
+    async def endpoint(request: Request, world: World, caller: Account | None) -> Response:
+        if wait := ration(request, world, family, caller, anonymous=60, known=120):
+            headers = {"Retry-After": str(wait), "Cache-Control": "no-store"}
+            return answer({"error": "Rate limit exceeded, please retry shortly."}, 429, headers)
+        return await handler(request, world, caller)
+
+    return endpoint
+
+
+def ration(request: Request, world: World, family: str, caller: Account | None, *, anonymous: int, known: int) -> int:
+    """Count a request; return 0, or the seconds to wait when the caller has used the minute up."""
+    address = request.client.host if request.client else ""
+    who = f"{family} of user {caller.id}" if caller else f"{family} of {address}"
+    return world.minute.take(who, most=known if caller else anonymous)
+
+
 def caller_of(request: Request) -> Account | None:
     """Find the caller; an unknown credential counts as none."""
     return World.of(request).accounts.of(request, query=True)

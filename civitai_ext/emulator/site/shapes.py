@@ -75,15 +75,15 @@ def single_version(version: Version, origin: str, *, by_hash: bool = False, down
         "status": "Published",
         "publishedAt": site_time(version.published_at),
         "trainedWords": version.trained_words,
-        "trainingStatus": None,
-        "trainingDetails": None,
+        "trainingStatus": "Approved" if version.epochs else None,
+        "trainingDetails": {"type": "Style", "mediaType": "image"} if version.epochs else None,
         "baseModel": version.base_model,
         "baseModelType": "Standard",
         "description": None,
-        "uploadType": "Created",
+        "uploadType": "Trained" if version.epochs else "Created",
         "usageControl": version.usage_control,
         "licensingFee": 0 if by_hash else None,
-        "paidAccess": _paid_access(version),
+        "paidAccess": paid_access(version),
         "air": version.air,
         "stats": {"downloadCount": version.downloads, "thumbsUpCount": version.likes},
         "model": {"name": model.name, "type": model.type, "nsfw": model.nsfw, "poi": False},
@@ -134,6 +134,16 @@ def image_url(image: GalleryImage, origin: str) -> str:
 def avatar_url(creator: Creator, origin: str) -> str:
     """Build the URL of the picture of a user."""
     return f"{origin}/media/avatars/{creator.id}.png"
+
+
+def avatar_key(creator: Creator) -> str:
+    """Build the key under which the image CDN would have the picture of a user."""
+    return f"00000000-0000-4000-8000-{creator.id:012x}"
+
+
+def thumbnail_url(image: GalleryImage, origin: str, width: int) -> str:
+    """Build the URL of an image at a width."""
+    return f"{origin}/media/{image.key}/width={width}/{image.id}.jpeg"
 
 
 def download_url(file: ModelFile, origin: str) -> str:
@@ -215,7 +225,7 @@ def _listed_version(version: Version, origin: str, level: int | None, primary_on
         "description": None,
         "trainedWords": version.trained_words,
         "vaeId": None,
-        "paidAccess": _paid_access(version),
+        "paidAccess": paid_access(version),
         "stats": {
             "downloadCount": version.downloads,
             "thumbsUpCount": version.likes,
@@ -225,7 +235,7 @@ def _listed_version(version: Version, origin: str, level: int | None, primary_on
         "files": files,
         "images": images,
     }
-    if version.early_access_until:
+    if version.early_access_until and not version.access_is_permanent:
         shown["earlyAccessDeadline"] = site_time(version.early_access_until)
     if mode != "Archived":
         shown["downloadUrl"] = download_url(version.primary_file, origin)
@@ -278,9 +288,12 @@ def _version_image(image: GalleryImage, origin: str) -> Json:
     return shown | {"metadata": metadata, "meta": image.meta, "availability": AVAILABILITIES[0]}
 
 
-def _paid_access(version: Version) -> Json | None:
-    until = version.early_access_until
-    return {"permanent": False, "endsAt": site_time(until)} if until else None
+def paid_access(version: Version) -> Json | None:
+    """Show what access to a version costs and until when, `None` where it is free."""
+    if version.early_access_until is None:
+        return None
+    permanent = version.access_is_permanent
+    return {"permanent": permanent, "endsAt": None if permanent else site_time(version.early_access_until)}
 
 
 def _without_nothing(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from starlette.datastructures import QueryParams
@@ -13,13 +14,14 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.catalogue import ModelFile
 from civitai_ext.emulator.site.parameters import Parameters, path_number
-from civitai_ext.emulator.site.rules import mixed, public
-from civitai_ext.emulator.site.shapes import single_version
+from civitai_ext.emulator.site.rules import authenticated, mixed, public
+from civitai_ext.emulator.site.shapes import paid_access, single_version
 from civitai_ext.emulator.vocabulary import AVAILABILITIES
 from civitai_ext.emulator.world import World
 
 _SHA256_LENGTH = 64
 _LARGEST_ID = 2**31 - 1
+_DEFAULT_ACCESS = timedelta(days=14)
 # What a mistyped header name makes of the host in answers to POST /by-hash.
 _BROKEN_ORIGIN = "https://undefined"
 
@@ -107,6 +109,45 @@ async def _get_mini(request: Request, world: World, caller: Account | None) -> R
     return answer(shown)
 
 
+async def _set_early_access(request: Request, world: World, caller: Account | None) -> Response:
+    """Set or remove the paid access of one of the caller's own versions."""
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict) or isinstance(body.get("id"), bool) or not isinstance(body.get("id"), int):
+        refuse({"error": "✖ Invalid input: expected number\n  → at id"}, 400)
+    if not isinstance(body.get("rightsAffirmed"), bool):
+        refuse({"error": "✖ Invalid input: expected boolean\n  → at rightsAffirmed"}, 400)
+    access = body.get("paidAccess")
+    if "paidAccess" not in body or not (access is None or isinstance(access, dict)):
+        refuse({"error": "✖ Invalid input: expected object\n  → at paidAccess"}, 400)
+    version = world.catalogue.version_by_id.get(body["id"])
+    if version is None:
+        refuse({"error": "Model version not found"}, 404)
+    if caller is None or version.model.creator.id != caller.id:
+        refuse({"error": "You do not have permission to change this version"}, 403)
+    if access is None:
+        version.early_access_until, version.access_is_permanent = None, False
+    else:
+        if not body["rightsAffirmed"]:
+            refuse({"error": "You must affirm that you hold the rights"}, 400)
+        version.access_is_permanent = access.get("permanent") is True
+        version.early_access_until = _moment(access.get("endsAt")) or world.clock.now() + _DEFAULT_ACCESS
+    world.rendered.clear()
+    return answer({"id": version.id, "paidAccess": paid_access(version)})
+
+
+def _moment(text: Any) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        refuse({"error": "✖ Invalid ISO datetime\n  → at paidAccess.endsAt"}, 400)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 async def _hashes(request: Request, *, most: int) -> list[str]:
     def refuse_body(detail: str) -> NoReturn:
         refuse({"error": f"Request must include an array of SHA256 Hashes. {detail}"}, 400)
@@ -137,6 +178,7 @@ ROUTES = [
         _by_hash,
         cache="public, s-maxage=3600, stale-while-revalidate=1800",
     ),
+    authenticated("/api/v1/model-versions/early-access", _set_early_access, verb="POST"),
     mixed("/api/v1/model-versions/mini/{id}", _get_mini),
     mixed("/api/v1/model-versions/{id}", _get_version),
 ]

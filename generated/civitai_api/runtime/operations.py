@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
-from .models import dump, is_several, reader_of
+from .models import ApiModel, dump, is_several, reader_of
 from .values import UNSET, Unset
 
 try:
@@ -153,8 +153,8 @@ class Request(Generic[T]):
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(self.operation, response) from error
         # Within an answer a value of an unexpected type stays as it came; an answer that is one is none at all.
-        wanted = list if isinstance(shape, list) else dict if isinstance(shape, (str, dict)) else object
-        if not isinstance(data, wanted):
+        kinds: dict[type, type] = {list: list, dict: dict, str: ApiModel}
+        if not isinstance(decoded, kinds.get(type(shape), object)):
             raise UnexpectedAnswer(self.operation, response)
         return cast(T, decoded)
 

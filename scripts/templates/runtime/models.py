@@ -121,10 +121,12 @@ _WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {}
 
 
 _EXTENSIONS: dict[type, type] = {}
+_SCOPES: dict[type, dict[str, Any]] = {}
+"""What the compiled reader of a class refers to; `extended` in it is the extension of the class, if there is one."""
 
 
 def extension(cls: type[T]) -> type[T]:
-    """Have objects of a generated class read into a subclass of one's own, wherever they occur.
+    """Have objects of a generated class read into a subclass of one's own from now on, wherever they occur.
 
     The subclass adds methods and properties, no fields. It may show a field in another form (`shown`); what is written
     back is still what was read.
@@ -133,10 +135,12 @@ def extension(cls: type[T]) -> type[T]:
         TypeError: `cls` has fields of its own, or another subclass of the same class is registered.
     """
     base = cls.__mro__[1]
-    if "__attrs_attrs__" in cls.__dict__ or not issubclass(base, ApiModel):
-        raise TypeError(f"{cls.__name__} does not merely extend a generated class")
-    if _EXTENSIONS.setdefault(base, cls) is not cls or base in _READERS:
-        raise TypeError(f"{base.__name__} is extended by {_EXTENSIONS[base].__name__}, or was read, already")
+    if "__attrs_attrs__" in cls.__dict__ or not issubclass(base, ApiModel) or cls.__dictoffset__:
+        raise TypeError(f"{cls.__name__} does not merely extend a generated class; it needs `__slots__ = ()`")
+    if _EXTENSIONS.setdefault(base, cls) is not cls:
+        raise TypeError(f"{base.__name__} is extended by {_EXTENSIONS[base].__name__} already")
+    if base in _SCOPES:  # it was read before
+        _SCOPES[base]["extended"] = cls
     # Copies are made of what was read: the generated way would take what is shown for it.
     cls.__reduce__ = lambda self: (cls.from_dict, (self.to_dict(),))  # type: ignore[method-assign, attr-defined]
     return cls
@@ -292,7 +296,7 @@ def _compile_choice(plain: _Reader, models: Any, field: str, default: str | None
 
 def _compile_plain_reader(cls: type) -> _Reader:
     models = _models_of(cls)
-    scope: dict[str, Any] = {"cls": _EXTENSIONS.get(cls, cls), "new": object.__new__, "UNSET": UNSET}
+    scope: dict[str, Any] = {"cls": cls, "extended": _EXTENSIONS.get(cls), "new": object.__new__, "UNSET": UNSET}
     lines = ["def read(src):", " self = new(cls)", " self.additional_properties = rest = dict(src)", " pop = rest.pop"]
     for number, field in enumerate(attrs.fields(cls)):
         if field.name == "additional_properties":
@@ -309,8 +313,10 @@ def _compile_plain_reader(cls: type) -> _Reader:
             lines.append(f" self.{field.name} = v if v is UNSET or v is None else r{number}(v)")
         else:
             lines.append(f" self.{field.name} = {source}")
-    lines.append(" return self")
+    # An extension's own way of setting a field that it shows in another form is that much slower.
+    lines += [" if extended: self.__class__ = extended", " return self"]
     exec("\n".join(lines), scope)  # noqa: S102  # the names come from attrs fields and repr(), never from data
+    _SCOPES[cls] = scope
     return cast(_Reader, scope["read"])
 
 

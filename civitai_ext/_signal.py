@@ -1,0 +1,39 @@
+"""Waiting for something that another thread or task does: one form for threads and one for tasks."""
+
+from __future__ import annotations
+
+import threading
+
+__all__ = ["AsyncSignal", "Signal"]
+
+
+class Signal:
+    """Something that one thread waits for and any other brings about. It happens once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Let it happen. Doing so again does nothing."""
+        self._event.set()
+
+    def wait(self) -> None:
+        """Wait until it has happened."""
+        self._event.wait()
+
+
+class AsyncSignal:
+    """Something that one task waits for and another of the same event loop brings about. It happens once."""
+
+    def __init__(self) -> None:
+        import asyncio  # loaded here, so that the synchronous client does not pay for it
+
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Let it happen. Doing so again does nothing."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Wait until it has happened."""
+        await self._event.wait()

@@ -1,0 +1,347 @@
+"""Faults on demand: what goes wrong with which request. Decisions only; `fault_middleware` carries them out.
+
+Examples:
+    emulator.faults.add("GET /api/v1/models", status=503, retry_after="2", times=2)
+    emulator.faults.add("GET *", delay=0.05)
+    emulator.faults.chaos(seed=7, rate=0.2, kinds=[429, 503, "lost_answer", "repeat_cursor"])
+
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["status", "html_page", "lost_answer", "cut_body", "duplicate_items", "repeat_cursor", "fields", "delay"]
+"""What a fault is called in the journal."""
+
+ANY = "* *"
+CHAOS: tuple[int | Kind, ...] = (
+    429, 500, 503, "html_page", "lost_answer", "cut_body", "duplicate_items", "repeat_cursor",
+)  # fmt: skip
+"""What `Faults.chaos` draws from when it is not told otherwise."""
+
+_PAGING = frozenset({"cursor", "page", "token"})
+_IN_A_ROW = 2
+# What a drawn failure with one of these statuses brings along.
+_CHAOS_RETRY_AFTER = {429: "1", 503: "1"}
+
+
+class Asked(NamedTuple):
+    """A request, as far as faults look at it."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor that it carries."""
+        return next((value for name, value in self.query if name == "cursor"), None)
+
+    @property
+    def listing(self) -> Asked:
+        """The list that it asks for a page of."""
+        return Asked(self.method, self.path, tuple(pair for pair in self.query if pair[0] not in _PAGING))
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong, with which requests and how often; see `Faults.add`.
+
+    Attributes:
+        hits: How often it has gone wrong so far.
+
+    """
+
+    route: str
+    status: int | None = None
+    body: Any = None
+    retry_after: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    html_page: bool = False
+    lost_answer: bool = False
+    cut_body: bool = False
+    duplicate_items: int = 0
+    repeat_cursor: int = 0
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    delay: float = 0.0
+    times: int | None = None
+    every: int | None = None
+    after: int = 0
+    hits: int = 0
+    _seen: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        effects = self._effects()
+        if len(effects) > 1 or not (effects or self.delay):
+            raise ValueError("a fault does one thing, or is a delay, or both")
+        if len(self.route.split()) != 2:
+            raise ValueError("a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *'")
+        if self.every is not None and self.every < 1:
+            raise ValueError("every must be 1 or more")
+
+    def _effects(self) -> list[Kind]:
+        chosen: dict[Kind, object] = {
+            "html_page": self.html_page,
+            "status": self.status is not None and not self.html_page,
+            "lost_answer": self.lost_answer,
+            "cut_body": self.cut_body,
+            "duplicate_items": self.duplicate_items,
+            "repeat_cursor": self.repeat_cursor,
+            "fields": self.fields,
+        }
+        return [kind for kind, is_chosen in chosen.items() if is_chosen]
+
+    @property
+    def kind(self) -> Kind:
+        """What it is called."""
+        effects = self._effects()
+        return effects[0] if effects else "delay"
+
+    def hit(self, asked: Asked) -> bool:
+        """Tell whether it goes wrong with this request, and count that."""
+        verb, path = self.route.split()
+        if not (fnmatchcase(asked.method, verb) and fnmatchcase(asked.path, path)):
+            return False
+        if (self.repeat_cursor or self.duplicate_items) and asked.cursor is None:
+            return False  # nothing was given before
+        self._seen += 1
+        turn = self._seen - self.after
+        if turn < 1 or turn % (self.every or 1) or (self.times is not None and self.hits >= self.times):
+            return False
+        self.hits += 1
+        return True
+
+
+class Verdict(NamedTuple):
+    """What to do with a request: how long to wait, and what to do wrong then."""
+
+    delay: float
+    fault: Fault | None
+
+
+@dataclass
+class _Chaos:
+    """Faults that are drawn: the same ones for the same requests, in whatever order they come."""
+
+    route: str
+    seed: int
+    rate: float
+    kinds: Sequence[int | Kind]
+    _attempts: dict[Asked, list[bool]] = field(default_factory=dict)
+
+    def draw(self, asked: Asked) -> Fault | None:
+        attempts = self._attempts.setdefault(asked, [])
+        choose = random.Random(f"{self.seed} {asked} {len(attempts)}")  # noqa: S311 - reproducible on purpose
+        # Whoever asks often enough gets an answer.
+        spared = attempts[-_IN_A_ROW:] == [True] * _IN_A_ROW
+        fault = None
+        if choose.random() < self.rate and not spared:
+            made = _drawn(self.route, choose.choice(self.kinds))
+            fault = made if made.hit(asked) else None
+        attempts.append(fault is not None)
+        return fault
+
+
+def _drawn(route: str, kind: int | Kind) -> Fault:
+    """Make a fault of a kind, with the particulars that it usually has."""
+    if isinstance(kind, int):
+        return Fault(route, status=kind, retry_after=_CHAOS_RETRY_AFTER.get(kind))
+    match kind:
+        case "html_page":
+            return Fault(route, html_page=True)
+        case "lost_answer":
+            return Fault(route, lost_answer=True)
+        case "cut_body":
+            return Fault(route, cut_body=True)
+        case "duplicate_items":
+            return Fault(route, duplicate_items=3)
+        case "repeat_cursor":
+            return Fault(route, repeat_cursor=1)
+        case "delay":
+            return Fault(route, delay=0.02)
+    raise ValueError(f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, delay")
+
+
+@dataclass
+class _Listing:
+    """What a list has given so far: the cursors that it was asked with, and the items of its last page."""
+
+    cursors: list[str] = field(default_factory=list)
+    items: list[Any] = field(default_factory=list)
+
+
+class Faults:
+    """The faults of one emulator; safe from any thread.
+
+    >>> faults = Faults()
+    >>> fault = faults.add("GET /api/*", status=503, times=1)
+    >>> asked = Asked("GET", "/api/v1/models", ())
+    >>> [verdict.fault is fault for verdict in (faults.decide(asked), faults.decide(asked))]
+    [True, False]
+    """
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._chaos: list[_Chaos] = []
+        self._listings: dict[Asked, _Listing] = {}
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        route: str = ANY,
+        *,
+        status: int | None = None,
+        body: Any = None,
+        retry_after: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        html_page: bool = False,
+        lost_answer: bool = False,
+        cut_body: bool = False,
+        duplicate_items: int = 0,
+        repeat_cursor: int = 0,
+        fields: Mapping[str, Any] | None = None,
+        delay: float = 0.0,
+        times: int | None = None,
+        every: int | None = None,
+        after: int = 0,
+    ) -> Fault:
+        """Let something go wrong from now on.
+
+        A fault does one thing; `delay` goes with everything. Of several faults for a request the first does its
+        thing, and all delays add up.
+
+        Args:
+            route: A verb and a path, in which `*` stands for anything: `GET /api/v1/models`, `* /v2/*`.
+            status: Answer with this status in place of the work, in the shape in which the service words errors.
+            body: The JSON to answer with, where the service's shape is not wanted.
+            retry_after: The header `Retry-After`: seconds, or `date` for a date two seconds from now.
+            headers: More headers of the answer.
+            html_page: Answer with a page as a proxy shows it; `status` is 502 unless it is given.
+            lost_answer: Do the work, then close the connection without an answer.
+            cut_body: Close the connection in the middle of the answer.
+            duplicate_items: Put so many items of the page before in front of a page that a cursor led to.
+            repeat_cursor: Give as the next cursor the one that led here (1), the one before that (2), and so on.
+            fields: Replace values in the answer, by paths such as `items.0.name` or `items.*.stats`.
+            delay: Wait so many real seconds before anything else.
+            times: How often it goes wrong; until `clear` when it is not given.
+            every: 3 lets it go wrong with every third request that fits.
+            after: How many requests that fit are spared first.
+
+        Returns:
+            The fault, whose `hits` tell how often it went wrong.
+
+        Raises:
+            ValueError: The fault does nothing, or several things at once.
+
+        """
+        fault = Fault(
+            route, status, body, retry_after, dict(headers or {}), html_page, lost_answer, cut_body, duplicate_items,
+            repeat_cursor, dict(fields or {}), delay, times, every, after,
+        )  # fmt: skip
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def chaos(self, seed: int, rate: float, kinds: Sequence[int | Kind] = CHAOS, *, route: str = "GET *") -> None:
+        """Let things go wrong by chance, the same ones for the same requests and seed.
+
+        The same request does not fail more than twice in a row.
+
+        Args:
+            seed: Chooses what goes wrong.
+            rate: How many requests of all go wrong: 0 none, 1 all.
+            kinds: What may happen: statuses, and names of kinds.
+            route: Which requests it may happen to.
+
+        Raises:
+            ValueError: A kind is none that can be drawn.
+
+        """
+        for kind in kinds:
+            _drawn(route, kind)
+        with self._lock:
+            self._chaos.append(_Chaos(route, seed, rate, tuple(kinds)))
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._faults.clear()
+            self._chaos.clear()
+            self._listings.clear()
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether some fault repeats what was answered before, so that answers are to be remembered."""
+        return any(fault.duplicate_items or fault.repeat_cursor for fault in self._faults) or bool(self._chaos)
+
+    def decide(self, asked: Asked) -> Verdict:
+        """Decide what goes wrong with a request."""
+        with self._lock:
+            delay, chosen = 0.0, None
+            for fault in self._faults:
+                # A delay goes with another fault; of faults that do something there is one.
+                if (fault.kind == "delay" or chosen is None) and fault.hit(asked):
+                    delay += fault.delay
+                    if fault.kind != "delay":
+                        chosen = fault
+            for chaos in self._chaos:
+                if chosen is None and (drawn := chaos.draw(asked)):
+                    delay += drawn.delay
+                    chosen = drawn if drawn.kind != "delay" else None
+            return Verdict(delay, chosen)
+
+    def remember(self, asked: Asked, answer: Any) -> None:
+        """Remember the page of a list."""
+        if isinstance(answer, dict) and isinstance(answer.get("items"), list):
+            with self._lock:
+                listing = self._listings.setdefault(asked.listing, _Listing())
+                listing.items = answer["items"]
+                if asked.cursor is not None and asked.cursor not in listing.cursors:
+                    listing.cursors.append(asked.cursor)
+
+    def alter(self, fault: Fault, asked: Asked, answer: Any) -> Any:
+        """Do to an answer what a fault does to answers; what does not fit is left as it is."""
+        with self._lock:
+            before = self._listings.get(asked.listing, _Listing())
+            if fault.duplicate_items and isinstance(answer, dict) and "items" in answer:
+                return answer | {"items": before.items[-fault.duplicate_items :] + answer["items"]}
+            if fault.repeat_cursor and isinstance(answer, dict) and "nextCursor" in answer.get("metadata", {}):
+                return _with_cursor(answer, _earlier(before, asked, fault.repeat_cursor))
+        for path, value in fault.fields.items():
+            answer = _replaced(answer, path.split("."), value)
+        return answer
+
+
+def _earlier(listing: _Listing, asked: Asked, steps: int) -> str:
+    """Find the cursor that led to this page, or to one before it."""
+    cursors = [cursor for cursor in listing.cursors if cursor != asked.cursor]
+    return [*cursors, asked.cursor or ""][-min(steps, len(cursors) + 1)]
+
+
+def _with_cursor(answer: dict[str, Any], cursor: str) -> dict[str, Any]:
+    metadata = answer["metadata"] | {"nextCursor": type(answer["metadata"]["nextCursor"])(cursor)}
+    metadata.pop("nextPage", None)
+    return answer | {"metadata": metadata}
+
+
+def _replaced(value: Any, path: Sequence[str], new: Any) -> Any:
+    """Replace what a path leads to, `*` being every place; a path that leads nowhere changes nothing.
+
+    >>> _replaced({"items": [{"id": 1}, {"id": 2}]}, ["items", "*", "id"], "one")
+    {'items': [{'id': 'one'}, {'id': 'one'}]}
+    """
+    if not path:
+        return new
+    first, *rest = path
+    if isinstance(value, list):
+        return [_replaced(item, rest, new) if first in ("*", str(place)) else item for place, item in enumerate(value)]
+    if isinstance(value, dict):
+        changed = {name: _replaced(item, rest, new) if first in ("*", name) else item for name, item in value.items()}
+        return changed if rest or first == "*" else changed | {first: new}
+    return value

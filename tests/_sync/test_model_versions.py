@@ -1,0 +1,222 @@
+# Derived from tests/_async/test_model_versions.py by scripts/unasync.py: change that file, then run `make fix`.
+"""Versions of models: by id, by hash, in brief."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from civitai_ext import Air, Civitai, errors
+from civitai_ext.emulator import Emulator
+from tests.faults.server import Answer, Cut, FaultServer, Reset
+
+pytestmark = pytest.mark.anyio
+
+A, B, C = "A" * 64, "B" * 64, "C" * 64
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that does what its script says."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(server: FaultServer) -> Iterator[Civitai]:
+    """A client of it that never sleeps."""
+    with Civitai("secret-token", site_url=server.url) as civitai:
+        civitai.transport.sleep = _no_sleep
+        yield civitai
+
+
+def _no_sleep(seconds: float) -> None:
+    """Wait for nothing."""
+
+
+def answer(body: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(body).encode())
+
+
+def version(id: int, *hashes: str, **fields: Any) -> dict[str, Any]:
+    """A version with a file for each of these hashes."""
+    return {"id": id, "modelId": id * 10, "files": [{"hashes": {"SHA256": hash}} for hash in hashes], **fields}
+
+
+def some_version(civitai: Civitai) -> Any:
+    """A version of the emulator that its own id finds, as plain data."""
+    (model,) = civitai.models.list(types=["LORA"], limit=1).to_list()
+    return (civitai.model_versions.get(model.model_versions[0].id)).to_dict()
+
+
+# -------------------------------------------------------------------------------------------------------------- by id
+
+
+def test_a_version_in_brief(civitai: Civitai) -> None:
+    known = some_version(civitai)
+    brief = civitai.model_versions.get_mini(known["id"])
+    assert brief.version_name == known["name"]
+    assert Air.parse(brief.air or "").version_id == known["id"]
+    file_id = known["files"][-1]["id"]
+    of_file = civitai.model_versions.get_mini(known["id"], model_file_id=file_id)
+    assert str(of_file.air) == f"{brief.air}+{file_id}"
+    assert [url.partition("?")[2] for url in of_file.download_urls or ()] == [f"fileId={file_id}"]
+
+
+def test_a_version_in_brief_of_a_file_that_is_not_its_own(civitai: Civitai) -> None:
+    known = some_version(civitai)
+    with pytest.raises(errors.NotFound, match="Model file 5 not found"):
+        civitai.model_versions.get_mini(known["id"], model_file_id=5)
+
+
+@pytest.mark.parametrize("id", ["5", 0, 2**31, True, None])
+def test_ids_that_nothing_can_have_are_not_sent(civitai: Civitai, emulator: Emulator, id: Any) -> None:
+    with pytest.raises(errors.InvalidRequest, match="an id is an integer"):
+        civitai.model_versions.get_mini(id)
+    with pytest.raises(errors.InvalidRequest, match="an id is an integer"):
+        civitai.model_versions.set_early_access(id, None)
+    if id is not None:
+        with pytest.raises(errors.InvalidRequest, match="model_file_id is"):
+            civitai.model_versions.get_mini(5, model_file_id=id)
+    assert not emulator.journal
+
+
+# ------------------------------------------------------------------------------------------------------------ by hash
+
+
+def test_every_kind_of_hash_finds_the_version(civitai: Civitai) -> None:
+    known = some_version(civitai)
+    hashes = known["files"][0]["hashes"]
+    assert {"AutoV2", "AutoV3", "SHA256", "CRC32"} <= hashes.keys()
+    for hash in hashes.values():
+        assert (civitai.model_versions.by_hash(f" {hash.lower()}\n")).id == known["id"]
+    found = civitai.model_versions.by_hashes([*hashes.values(), "0" * 64, "0" * 10], try_other_kinds=True)
+    assert list(found) == [*hashes.values(), "0" * 64, "0" * 10]
+    assert [each.id if each else None for each in found.values()] == [*[known["id"]] * len(hashes), None, None]
+    ids = civitai.model_versions.ids_by_hashes(found, try_other_kinds=True)
+    assert list(ids) == list(found)
+    for hash, match in ids.items():
+        if match is not None:
+            assert match.to_dict() == {"modelVersionId": known["id"], "modelId": known["modelId"], "hash": hash}
+    assert {hash for hash, match in ids.items() if match is None} == {"0" * 64, "0" * 10}
+
+
+def test_download_urls_that_name_no_host_are_repaired(civitai: Civitai, emulator: Emulator) -> None:
+    known = some_version(civitai)
+    sha256 = known["files"][0]["hashes"]["SHA256"]
+    found = (civitai.model_versions.by_hashes([sha256]))[sha256]
+    assert found is not None
+    assert found.download_url == known["downloadUrl"]
+    assert [file.download_url for file in found.files] == [file["downloadUrl"] for file in known["files"]]
+    assert str(found.download_url).startswith(emulator.url)
+
+
+def test_an_unknown_hash(civitai: Civitai) -> None:
+    with pytest.raises(errors.NotFound):
+        civitai.model_versions.by_hash("0" * 64)
+
+
+@pytest.mark.parametrize("hash", ["", "xyz", "a" * 9, None])
+def test_what_is_no_hash_is_not_sent(civitai: Civitai, emulator: Emulator, hash: Any) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        civitai.model_versions.by_hash(hash)
+    for several in (civitai.model_versions.by_hashes, civitai.model_versions.ids_by_hashes):
+        with pytest.raises(errors.InvalidRequest):
+            several([A, hash])
+        assert several([]) == {}
+    assert not emulator.journal
+
+
+def test_answers_in_any_order_repeated_or_null(scripted: Civitai, server: FaultServer) -> None:
+    server.script(answer([None, version(2, B), version(1, A, C), version(1, C, A), None]))
+    found = scripted.model_versions.by_hashes([C, B, A, C.lower(), "D" * 64, B])
+    assert list(found) == [C, B, A, C.lower(), "D" * 64]
+    assert [each.id if each else None for each in found.values()] == [1, 2, 1, 1, None]
+    (request,) = server.received
+    assert json.loads(request.body) == [C, B, A, "D" * 64]
+    assert "authorization" not in request.headers
+
+
+def test_many_hashes_go_in_batches_that_the_service_takes(scripted: Civitai, server: FaultServer) -> None:
+    hashes = [f"{number:064X}" for number in range(20_050)]
+    server.script(answer([]))
+    found = scripted.model_versions.by_hashes(hashes[:250])
+    assert list(found) == hashes[:250]
+    assert not any(found.values())
+    assert sorted(len(json.loads(request.body)) for request in server.received) == [50, 100, 100]
+    assert {hash for request in server.received for hash in json.loads(request.body)} == set(hashes[:250])
+    server.received.clear()
+    ids = scripted.model_versions.ids_by_hashes(hashes)
+    assert list(ids) == hashes
+    assert sorted(len(json.loads(request.body)) for request in server.received) == [50, 10_000, 10_000]
+
+
+def test_a_lookup_whose_answer_was_lost_is_sent_again(scripted: Civitai, server: FaultServer) -> None:
+    server.script(Reset(), Cut(), Answer(502), answer([version(1, A)]))
+    found = (scripted.model_versions.by_hashes([A]))[A]
+    assert found is not None
+    assert found.id == 1
+    assert [request.method for request in server.received] == ["POST"] * 4
+
+
+def test_versions_that_do_not_show_the_hash_are_found_out(scripted: Civitai, server: FaultServer) -> None:
+    d = "D" * 64
+    versions = [version(2), version(1, A), version(3), version(1, A)]
+    ids = [
+        {"modelVersionId": 3, "modelId": 30, "hash": C},
+        {"modelVersionId": 7, "modelId": 30, "hash": B},
+        {"modelVersionId": 1, "modelId": 10, "hash": d},
+    ]
+    server.script(answer(versions), answer(ids))
+    found = scripted.model_versions.by_hashes([A, B, C, d])
+    assert [each.id if each else None for each in found.values()] == [1, None, 3, 1]
+    assert json.loads(server.received[1].body) == [B, C, d]
+
+
+def test_hashes_of_other_kinds_are_asked_for_one_by_one(scripted: Civitai, server: FaultServer) -> None:
+    server.script(answer({"error": "Model not found"}, 404))
+    short = ["A" * 8, "b" * 10, "C" * 12]
+    found = scripted.model_versions.by_hashes(short)
+    assert found == dict.fromkeys(short)
+    assert sorted(request.target.rpartition("/")[2] for request in server.received) == ["A" * 8, "B" * 10, "C" * 12]
+
+
+def test_a_long_hash_is_taken_for_sha256_unless_asked(scripted: Civitai, server: FaultServer) -> None:
+    server.script(answer([]), answer(version(4)))
+    assert scripted.model_versions.by_hashes([A]) == {A: None}
+    assert len(server.received) == 1
+    server.script(answer([]), answer(version(4)))
+    match = (scripted.model_versions.ids_by_hashes([A], try_other_kinds=True))[A]
+    assert match is not None
+    assert (match.model_version_id, match.model_id, match.hash) == (4, 40, A)
+
+
+def test_a_failure_among_many_is_raised_as_it_is(scripted: Civitai, server: FaultServer) -> None:
+    server.script(answer({"error": "not from here", "code": "REGION_BLOCKED"}, 451))
+    with pytest.raises(errors.RegionBlocked, match="not from here"):
+        scripted.model_versions.by_hashes([f"{number:08x}" for number in range(200)])
+    assert len(server.received) < 200
+
+
+# ------------------------------------------------------------------------------------------------------- early access
+
+
+def test_early_access_is_sent_as_the_site_does(scripted: Civitai, server: FaultServer) -> None:
+    server.script(answer({"id": 5}))
+    assert scripted.model_versions.set_early_access(5, None) == {"id": 5}
+    scripted.model_versions.set_early_access(5, {"permanent": True}, donation_goal=9, rights_affirmed=True)
+    assert [json.loads(request.body) for request in server.received] == [
+        {"id": 5, "paidAccess": None, "rightsAffirmed": False},
+        {"id": 5, "paidAccess": {"permanent": True}, "donationGoal": 9, "rightsAffirmed": True},
+    ]
+    assert server.received[0].headers["authorization"] == "Bearer secret-token"
+
+
+def test_early_access_is_not_set_twice(scripted: Civitai, server: FaultServer) -> None:
+    server.script(Reset(), answer({}))
+    with pytest.raises(errors.ConnectionFailed):
+        scripted.model_versions.set_early_access(5, None)
+    assert len(server.received) == 1

@@ -1,0 +1,272 @@
+# Derived from tests/_async/test_vault.py by scripts/unasync.py: change that file, then run `make fix`.
+"""The vault: putting in and taking out does what was asked for, whatever becomes of the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from civitai_ext import Civitai, errors
+from civitai_ext.emulator import Emulator
+from tests.faults.server import Action, Answer, Cut, FaultServer, Reset, closed_port
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that does what its script says."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(server: FaultServer) -> Iterator[Civitai]:
+    """A client of it that never sleeps."""
+    with Civitai("secret-token", site_url=server.url) as civitai:
+        civitai.transport.sleep = _no_sleep
+        yield civitai
+
+
+def _no_sleep(seconds: float) -> None:
+    """Wait for nothing."""
+
+
+def answer(body: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(body).encode())
+
+
+def holds(id: int = 5) -> Answer:
+    """The vault says that it has the version."""
+    return answer([{"modelVersionId": id, "vaultItem": {"id": 70, "modelVersionId": id, "status": "Pending"}}])
+
+
+def lacks(id: int = 5) -> Answer:
+    """The vault says that it does not have it."""
+    return answer([{"modelVersionId": id, "vaultItem": None}])
+
+
+PUT_IN, TAKEN_OUT = answer({"success": True, "vaultId": 70}), answer({"success": True})
+REFUSED = answer({"message": "You have no membership", "error": {}}, 500)
+LOST: list[Action] = [Reset(), Cut(), Answer(502), Answer(200, b"<html><title>Hm", media_type="text/html")]
+
+
+def calls(server: FaultServer) -> list[str]:
+    """What the server was asked, in order."""
+    return [request.target.partition("?")[0].rpartition("/")[2].partition("-")[0] for request in server.received]
+
+
+def storable(civitai: Civitai, emulator: Emulator, count: int) -> list[int]:
+    """Versions that were put in."""
+    kept: list[int] = []
+    for model in civitai.models.list(sort="Newest"):
+        try:
+            kept.append((civitai.vault.add(model.model_versions[0].id)).model_version_id)
+        except errors.ServerError:
+            continue
+        if len(kept) == count:
+            break
+    return kept
+
+
+# ------------------------------------------------------------------------------------------------------ on the emulator
+
+
+def test_what_is_put_in_is_there_until_it_is_taken_out(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep
+    first, second = storable(civitai, emulator, 2)
+    checked = civitai.vault.check([second, 1, first])
+    assert list(checked) == [second, 1, first]
+    assert [item.model_version_id if item else None for item in checked.values()] == [second, None, first]
+    again = civitai.vault.add(first)
+    assert again == checked[first]
+    civitai.vault.remove(first)
+    civitai.vault.remove(first)
+    assert [item.model_version_id for item in civitai.vault.list()] == [second]
+    vault = civitai.vault.get()
+    assert vault is not None
+    assert 0 < vault.used_storage_kb < vault.storage_kb
+
+
+def test_the_toggle_itself(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep
+    (id,) = storable(civitai, emulator, 1)
+    assert not (civitai.vault.toggle(id)).vault_id
+    assert (civitai.vault.toggle(id)).vault_id
+    assert (civitai.vault.check([id]))[id] is not None
+
+
+def test_the_list_goes_through_every_page(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep
+    kept = storable(civitai, emulator, 5)
+    pager = civitai.vault.list(page_size=2, sort="Recently Added")
+    begun = pager.take(3)
+    rest = civitai.vault.list(cursor=pager.cursor, sort="Recently Added").to_list()
+    assert sorted(item.model_version_id for item in begun + rest) == sorted(kept)
+    types = {item.type for item in begun + rest}
+    found = civitai.vault.list(types=["LORA", "Checkpoint"]).to_list()
+    assert {item.type for item in found} == types & {"LORA", "Checkpoint"}
+
+
+def test_an_account_without_membership() -> None:
+    with Emulator(models=3, tier=None) as emulator:
+        with Civitai(emulator.token, site_url=emulator.url) as civitai:
+            civitai.transport.sleep = _no_sleep
+            assert civitai.vault.get() is None
+            assert civitai.vault.list().to_list() == []
+            (model, *_) = civitai.models.list(nsfw=True).to_list()
+            with pytest.raises(errors.ServerError) as caught:
+                civitai.vault.add(model.model_versions[0].id)
+    assert "membership" in str(caught.value.body)
+
+
+def test_the_vault_of_nobody(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CIVITAI_TOKEN", "CIVITAI_API_TOKEN", "CIVITAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with Civitai(site_url=emulator.url) as anonymous:
+        with pytest.raises(errors.AuthenticationError):
+            anonymous.vault.add(5)
+    assert [each.method for each in emulator.journal] == ["GET"]
+
+
+# --------------------------------------------------------------------------------------------------- before the request
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"types": ["LORA"]}, "types needs at least two"),
+        ({"types": "LORA"}, "types needs at least two"),
+        ({"types": ["LORA", "lora"]}, "spelt 'LORA'"),
+        ({"categories": ["style"]}, "categories needs at least two"),
+        ({"base_models": ["SD 1.5"]}, "base_models needs at least two"),
+        ({"sort": "Oldest"}, "sort is 'Oldest'"),
+        ({"query": " "}, "query is"),
+        ({"page_size": 201}, "page_size is 201"),
+    ],
+)
+def test_what_the_service_would_fail_at_is_not_sent(
+    civitai: Civitai, emulator: Emulator, filters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match=message):
+        civitai.vault.list(**filters)
+    assert not emulator.journal
+
+
+@pytest.mark.parametrize("id", ["5", 0, 2**31, True, None])
+def test_ids_that_nothing_can_have_are_not_sent(civitai: Civitai, emulator: Emulator, id: Any) -> None:
+    for call in (civitai.vault.add, civitai.vault.remove, civitai.vault.toggle):
+        with pytest.raises(errors.InvalidRequest, match="an id is an integer"):
+            call(id)
+    with pytest.raises(errors.InvalidRequest):
+        civitai.vault.check([id])
+    assert civitai.vault.check([]) == {}
+    assert not emulator.journal
+
+
+# ------------------------------------------------------------------------------------------------ when answers get lost
+
+
+def test_what_is_there_already_is_not_toggled(scripted: Civitai, server: FaultServer) -> None:
+    server.script(holds())
+    assert (scripted.vault.add(5)).id == 70
+    server.script(lacks())
+    scripted.vault.remove(5)
+    assert calls(server) == ["check", "check"]
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_toggle_whose_answer_was_lost_is_looked_at_and_not_repeated(
+    scripted: Civitai, server: FaultServer, fault: Action
+) -> None:
+    server.script(lacks(), fault, holds())
+    assert (scripted.vault.add(5)).id == 70
+    assert calls(server) == ["check", "toggle", "check"]
+    server.received.clear()
+    server.script(holds(), fault, lacks())
+    scripted.vault.remove(5)
+    assert calls(server) == ["check", "toggle", "check"]
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_toggle_that_did_nothing_is_told_and_not_repeated(
+    scripted: Civitai, server: FaultServer, fault: Action
+) -> None:
+    server.script(lacks(), fault, lacks())
+    with pytest.raises((errors.ConnectionFailed, errors.UnexpectedResponse, errors.ServerError)):
+        scripted.vault.add(5)
+    assert calls(server) == ["check", "toggle", "check", "check", "check"]
+
+
+def test_a_vault_that_takes_a_moment_to_show_it(scripted: Civitai, server: FaultServer) -> None:
+    server.script(lacks(), PUT_IN, lacks(), holds())
+    assert (scripted.vault.add(5)).id == 70
+    server.script(holds(), TAKEN_OUT, holds(), holds(), lacks())
+    scripted.vault.remove(5)
+    assert calls(server).count("toggle") == 2
+
+
+def test_a_refusal_is_told_in_the_words_of_the_service(scripted: Civitai, server: FaultServer) -> None:
+    server.script(lacks(), REFUSED, lacks())
+    with pytest.raises(errors.ServerError, match="You have no membership"):
+        scripted.vault.add(5)
+    assert calls(server) == ["check", "toggle", "check"]
+
+
+def test_somebody_else_at_the_same_time(scripted: Civitai, server: FaultServer) -> None:
+    server.script(lacks(), TAKEN_OUT, lacks())
+    with pytest.raises(errors.UnexpectedResponse, match=r"not in the vault after it was put in.*at the same time"):
+        scripted.vault.add(5)
+    server.script(holds(), PUT_IN, holds())
+    with pytest.raises(errors.UnexpectedResponse, match="still in the vault after it was taken out"):
+        scripted.vault.remove(5)
+    assert calls(server).count("toggle") == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        [None],
+        [{"modelVersionId": 6, "vaultItem": None}],
+        [{"modelVersionId": 5}],
+        [{"modelVersionId": 5, "vaultItem": "yes"}],
+        [{"modelVersionId": "5", "vaultItem": None}],
+    ],
+)
+def test_nothing_is_toggled_unless_it_is_known_what_is_there(scripted: Civitai, server: FaultServer, body: Any) -> None:
+    server.script(answer(body))
+    for call in (scripted.vault.add, scripted.vault.remove):
+        with pytest.raises(errors.UnexpectedResponse):
+            call(5)
+    assert calls(server) == ["check", "check"]
+
+
+def test_a_toggle_that_was_lost_is_not_repeated(scripted: Civitai, server: FaultServer) -> None:
+    server.script(Reset(), PUT_IN)
+    with pytest.raises(errors.ConnectionFailed):
+        scripted.vault.toggle(5)
+    assert calls(server) == ["toggle"]
+
+
+def test_many_ids_are_checked_in_batches(scripted: Civitai, server: FaultServer) -> None:
+    ids = list(range(1, 251))
+    server.script(answer([{"modelVersionId": id, "vaultItem": None} for id in ids]))
+    assert scripted.vault.check([*ids, 1, 2]) == dict.fromkeys(ids)
+    assert sorted(request.target.count("modelVersionIds=") for request in server.received) == [50, 100, 100]
+
+
+def test_a_list_of_an_account_without_a_vault(scripted: Civitai, server: FaultServer) -> None:
+    server.script(answer({"vault": None}))
+    assert scripted.vault.list().to_list() == []
+    assert scripted.vault.get() is None
+
+
+def test_a_vault_that_cannot_be_reached() -> None:
+    with Civitai("secret-token", site_url=f"http://127.0.0.1:{closed_port()}") as civitai:
+        civitai.transport.sleep = _no_sleep
+        with pytest.raises(errors.ConnectionFailed):
+            civitai.vault.add(5)

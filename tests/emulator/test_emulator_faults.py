@@ -1,0 +1,320 @@
+"""Faults on demand: each kind, how often, for whom, and how the journal tells."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from civitai_ext.emulator import Emulator
+from civitai_ext.emulator.faults import Asked, Fault, Faults
+
+MODELS = "/api/v1/models"
+LIST = "GET /api/v1/models"
+
+
+def _asked(path: str = MODELS, *, method: str = "GET", **query: str) -> Asked:
+    return Asked(method, path, tuple(query.items()))
+
+
+# Decisions
+
+
+def _hits(faults: Faults, count: int, asked: Asked | None = None) -> list[bool]:
+    return [faults.decide(asked or _asked()).fault is not None for _ in range(count)]
+
+
+def test_how_often() -> None:
+    faults = Faults()
+    faults.add(LIST, status=503, times=2)
+    assert _hits(faults, 4) == [True, True, False, False]
+    faults.clear()
+    faults.add(LIST, status=503, every=3)
+    assert _hits(faults, 6) == [False, False, True, False, False, True]
+    faults.clear()
+    faults.add(LIST, status=503, after=2, times=1)
+    assert _hits(faults, 5) == [False, False, True, False, False]
+    faults.clear()
+    fault = faults.add(LIST, status=503)
+    assert _hits(faults, 3) == [True, True, True]
+    assert fault.hits == 3
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "fits"),
+    [
+        (LIST, _asked(), True),
+        (LIST, _asked("/api/v1/models/5"), False),
+        ("GET /api/v1/models/*", _asked("/api/v1/models/5"), True),
+        ("GET *", _asked("/anything"), True),
+        ("GET *", _asked("/anything", method="POST"), False),
+        ("* *", _asked("/anything", method="POST"), True),
+    ],
+)
+def test_for_which_requests(route: str, asked: Asked, *, fits: bool) -> None:
+    faults = Faults()
+    faults.add(route, status=500)
+    assert _hits(faults, 1, asked) == [fits]
+
+
+def test_the_first_that_fits_is_the_one_and_delays_add_up() -> None:
+    faults = Faults()
+    faults.add("* *", delay=0.5)
+    first = faults.add(LIST, status=500, delay=0.25, times=1)
+    second = faults.add(LIST, status=503)
+    assert faults.decide(_asked()) == (0.75, first)
+    assert faults.decide(_asked()) == (0.5, second)
+    assert second.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({}, "does one thing"),
+        ({"times": 1}, "does one thing"),
+        ({"status": 500, "lost_answer": True}, "does one thing"),
+        ({"status": 500, "every": 0}, "every must be"),
+        ({"status": 500, "route": "/api"}, "a verb and a path"),
+    ],
+)
+def test_faults_that_make_no_sense(wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Faults().add(**wrong)
+
+
+def test_chaos_draws_only_what_needs_no_particulars() -> None:
+    with pytest.raises(ValueError, match="cannot be drawn"):
+        Faults().chaos(1, 0.5, ["fields"])
+
+
+def test_chaos_follows_from_its_seed_whatever_the_order() -> None:
+    def drawn(seed: int, order: list[Asked]) -> dict[Asked, list[str | None]]:
+        faults = Faults()
+        faults.chaos(seed, 0.4)
+        found: dict[Asked, list[str | None]] = {}
+        for asked in order * 4:
+            fault = faults.decide(asked).fault
+            found.setdefault(asked, []).append(f"{fault.kind} {fault.status}" if fault else None)
+        return found
+
+    requests = [_asked(cursor=str(number)) for number in range(50)]
+    assert drawn(1, requests) == drawn(1, requests[::-1])
+    assert drawn(1, requests) != drawn(2, requests)
+    kinds = Counter(kind for kinds in drawn(1, requests).values() for kind in kinds)
+    assert len(kinds) == 9
+    assert 50 < sum(count for kind, count in kinds.items() if kind) < 110
+
+
+def test_chaos_spares_whoever_failed_twice() -> None:
+    faults = Faults()
+    faults.chaos(1, 1, [500])
+    assert _hits(faults, 6) == [True, True, False, True, True, False]
+    assert _hits(faults, 1, _asked(method="POST")) == [False]
+    faults.clear()
+    assert not faults.needs_answers
+    assert _hits(faults, 3) == [False, False, False]
+
+
+# Statuses and pages
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "expected"),
+    [
+        (MODELS, 503, {"error": "Model search is temporarily overloaded — please retry."}),
+        ("/api/v1/images", 503, {"error": "Server busy, please retry shortly."}),
+        ("/api/v1/images", 429, {"error": "Rate limit exceeded, please retry shortly."}),
+        ("/api/v1/me", 401, {"error": "Unauthorized"}),
+        ("/api/v1/tags", 500, {"message": "An unexpected error occurred", "error": {"name": "Error"}}),
+        ("/api/v1/tags", 520, {"error": "Error 520"}),
+        ("/api/v1/tags", 404, {"error": "Not Found"}),
+    ],
+)
+def test_a_status_comes_in_the_shape_of_the_service(
+    emulator: Emulator, anonymous: httpx.Client, path: str, status: int, expected: dict[str, Any]
+) -> None:
+    emulator.faults.add("* *", status=status)
+    answer = anonymous.get(path)
+    assert (answer.status_code, answer.json()) == (status, expected)
+    assert answer.headers["cache-control"] == "no-store"
+    assert (emulator.journal[-1].fault, emulator.journal[-1].status) == ("status", status)
+
+
+def test_other_services_have_other_shapes(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add("* *", status=503)
+    problem = anonymous.get("/v2/consumer/workflows")
+    assert problem.headers["content-type"] == "application/problem+json"
+    assert anonymous.get("/storage/1/x").headers["content-type"] == "application/xml"
+    emulator.faults.clear()
+    emulator.faults.add("* *", status=451)
+    assert anonymous.get(MODELS).json()["code"] == "REGION_BLOCKED"
+    emulator.faults.clear()
+    emulator.faults.add("* *", status=418, body=["tea"], headers={"Retry-After-Ms": "5"})
+    answer = anonymous.get(MODELS)
+    assert (answer.json(), answer.headers["retry-after-ms"]) == (["tea"], "5")
+
+
+def test_retry_after_is_a_number_or_a_date(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add(LIST, status=429, retry_after="2", times=1)
+    emulator.faults.add(LIST, status=429, retry_after="date", times=1)
+    emulator.faults.add(LIST, status=429, times=1)
+    assert anonymous.get(MODELS).headers["retry-after"] == "2"
+    moment = parsedate_to_datetime(anonymous.get(MODELS).headers["retry-after"])
+    assert 0 < (moment - datetime.now(UTC)).total_seconds() <= 2
+    assert "retry-after" not in anonymous.get(MODELS).headers
+    assert anonymous.get(MODELS).status_code == 200
+
+
+def test_a_page_where_json_was_expected(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add(LIST, html_page=True, times=1)
+    emulator.faults.add(LIST, html_page=True, status=200)
+    for status in (502, 200):
+        answer = anonymous.get(MODELS)
+        assert answer.status_code == status
+        assert answer.headers["content-type"].startswith("text/html")
+        assert emulator.journal[-1].fault == "html_page"
+
+
+# Connections
+
+
+def test_a_lost_answer_did_its_work(emulator: Emulator, client: httpx.Client) -> None:
+    version = next(
+        version
+        for version in emulator._catalogue.version_by_id.values()
+        if version.usage_control == "Download" and not version.early_access_until and not version.model.mode
+    )
+    emulator.faults.add("POST /api/v1/vault/*", lost_answer=True, times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.post("/api/v1/vault/toggle-version", params={"modelVersionId": version.id})
+    exchange = emulator.journal[-1]
+    assert (exchange.path, exchange.status, exchange.fault) == ("/api/v1/vault/toggle-version", 200, "lost_answer")
+    (item,) = client.get("/api/v1/vault/all").json()["items"]
+    assert item["modelVersionId"] == version.id
+
+
+def test_a_body_is_cut(emulator: Emulator, anonymous: httpx.Client) -> None:
+    whole = anonymous.get(MODELS).content
+    emulator.faults.add(LIST, cut_body=True, times=1)
+    got: list[bytes] = []
+    with anonymous.stream("GET", MODELS) as answer:
+        assert answer.headers["content-length"] == str(len(whole))
+        with pytest.raises(httpx.RemoteProtocolError):
+            got.extend(answer.iter_raw())
+    assert b"".join(got) == whole[: len(whole) // 2]
+    assert emulator.journal[-1].fault == "cut_body"
+    assert anonymous.get(MODELS).content == whole
+
+
+def test_other_connections_stay(emulator: Emulator) -> None:
+    with httpx.Client(base_url=emulator.url) as one, httpx.Client(base_url=emulator.url) as other:
+        other.get("/api/v1/enums")
+        emulator.faults.add(LIST, lost_answer=True)
+        with pytest.raises(httpx.RemoteProtocolError):
+            one.get(MODELS)
+        assert other.get("/api/v1/enums").status_code == 200
+
+
+def test_a_delay(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add(LIST, delay=0.1)
+    begin = time.perf_counter()
+    assert anonymous.get(MODELS).status_code == 200
+    assert time.perf_counter() - begin >= 0.1
+    assert emulator.journal[-1].fault == "delay"
+    with pytest.raises(httpx.ReadTimeout):
+        anonymous.get(MODELS, timeout=0.05)
+
+
+# Answers
+
+
+def _page(reader: httpx.Client, cursor: str | None = None) -> tuple[list[int], str]:
+    query: dict[str, Any] = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+    page = reader.get(MODELS, params=query).json()
+    return [item["id"] for item in page["items"]], page["metadata"]["nextCursor"]
+
+
+def test_items_come_twice(emulator: Emulator, anonymous: httpx.Client) -> None:
+    first, cursor = _page(anonymous)
+    plain, _ = _page(anonymous, cursor)
+    emulator.faults.add(LIST, duplicate_items=2)
+    assert _page(anonymous)[0] == first
+    assert _page(anonymous, cursor)[0] == first[-2:] + plain
+    assert emulator.journal[-1].fault == "duplicate_items"
+
+
+def test_a_cursor_comes_again(emulator: Emulator, anonymous: httpx.Client) -> None:
+    _, second = _page(anonymous)
+    _, third = _page(anonymous, second)
+    _, fourth = _page(anonymous, third)
+    emulator.faults.add(LIST, repeat_cursor=1, times=1)
+    assert _page(anonymous)[1] == second  # nothing was given before
+    assert _page(anonymous, second)[1] == second
+    assert emulator.journal[-1].fault == "repeat_cursor"
+    assert _page(anonymous, second)[1] == third
+    emulator.faults.clear()
+    emulator.faults.add(LIST, repeat_cursor=2, after=1)
+    assert [_page(anonymous, second)[1], _page(anonymous, third)[1]] == [third, second]
+    assert _page(anonymous, third)[1] == second  # for ever
+    emulator.faults.clear()
+    assert _page(anonymous, third)[1] == fourth
+
+
+def test_a_cursor_that_is_a_number_stays_one(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add("GET /api/v1/collections", repeat_cursor=1)
+    first = anonymous.get("/api/v1/collections", params={"limit": 2}).json()["metadata"]["nextCursor"]
+    second = anonymous.get("/api/v1/collections", params={"limit": 2, "cursor": first}).json()["metadata"]
+    assert second == {"nextCursor": first}
+
+
+def test_lists_do_not_mix(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add("GET *", duplicate_items=1)
+    anonymous.get(MODELS, params={"limit": 2})
+    images = anonymous.get("/api/v1/images", params={"limit": 2}).json()
+    query = {"limit": 2, "cursor": images["metadata"]["nextCursor"]}
+    assert anonymous.get("/api/v1/images", params=query).json()["items"][0] == images["items"][-1]
+
+
+def test_fields_change_their_type(emulator: Emulator, anonymous: httpx.Client) -> None:
+    emulator.faults.add(LIST, fields={"items.0.name": 7, "items.*.stats": None, "metadata.nextCursor": [], "no.way": 1})
+    page = anonymous.get(MODELS, params={"limit": 2}).json()
+    assert page["items"][0]["name"] == 7
+    assert isinstance(page["items"][1]["name"], str)
+    assert [item["stats"] for item in page["items"]] == [None, None]
+    assert page["metadata"]["nextCursor"] == []
+    assert "no" not in page
+    emulator.faults.clear()
+    emulator.faults.add("* *", fields={"x": 1})
+    assert anonymous.get("/api/v1/models/1").json() == {"error": "No model with id 1"}  # errors stay errors
+
+
+def test_what_a_fault_is_called() -> None:
+    assert Fault(LIST, delay=1).kind == "delay"
+    assert Fault(LIST, fields={"a": 1}).kind == "fields"
+
+
+def test_a_crawl_that_asks_again_gets_everything(emulator: Emulator) -> None:
+    emulator.faults.chaos(3, 0.35)
+    ids: list[int] = []
+    cursor: str | None = None
+    with httpx.Client(base_url=emulator.url) as reader:
+        while True:
+            query: dict[str, Any] = {"limit": 4, "nsfw": "true"} | ({"cursor": cursor} if cursor else {})
+            try:
+                page = reader.get(MODELS, params=query)
+            except httpx.HTTPError:
+                continue
+            if page.status_code != 200:
+                continue
+            ids += [item["id"] for item in page.json()["items"]]
+            if "nextCursor" not in page.json()["metadata"]:
+                break
+            cursor = page.json()["metadata"]["nextCursor"]
+    found = {exchange.fault for exchange in emulator.journal}
+    assert found >= {None, "status", "lost_answer"}
+    assert set(ids) == {model.id for model in emulator._catalogue.models if model.availability == "Public"}
