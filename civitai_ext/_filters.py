@@ -13,7 +13,7 @@ __all__ = [
     "a_number",
     "a_place",
     "a_text",
-    "at_least_two",
+    "as_a_list",
     "ids_in",
     "items_of",
     "next_of",
@@ -226,9 +226,11 @@ def ids_in(name: str, values: Collection[int] | int) -> list[int]:
     return numbers(name, values) or []
 
 
-def at_least_two(name: str, values: Any, kind: Any = None) -> Any:
-    """Several values as `several` gives them, where the service takes a single one for something else than a list."""
+def as_a_list(name: str, values: Any, kind: Any = None) -> Any:
+    """Several values as `several` gives them; a single one twice, since the service takes a lone key for no list.
+
+    >>> as_a_list("types", "LORA"), as_a_list("types", None)
+    (['LORA', 'LORA'], None)
+    """
     given = several(name, values, kind)
-    if given is not None and len(given) < 2:
-        raise InvalidRequest(f"{name} needs at least two values: the service fails at a single one")
-    return given
+    return given * 2 if given is not None and len(given) == 1 else given

@@ -22,7 +22,7 @@ from civitai_api.site.models import (
 from civitai_ext._filters import (
     a_number,
     a_text,
-    at_least_two,
+    as_a_list,
     items_of,
     next_of,
     numbers,
@@ -129,7 +129,7 @@ class Models:
             archived: Ask for archived models.
             allow_commercial_use: Only models that permit one of these uses.
             availability: Only models of this availability; `Private` needs a token and your own `username`.
-            file_formats: Only models with a file in one of these formats; at least two, since the service refuses one.
+            file_formats: Only models with a file in one of these formats, such as `GGUF`.
             limit: How many models to give in all; None for every one.
             cursor: Where to go on, from a pager's `cursor`.
             page_size: How many to ask for at a time, 1 to 100.
@@ -160,7 +160,7 @@ class Models:
             "period_mode": one_of("period_mode", period_mode, PeriodMode),
             "allow_commercial_use": several("allow_commercial_use", allow_commercial_use, CommercialUse),
             "availability": one_of("availability", availability, Availability),
-            "file_formats": at_least_two("file_formats", file_formats, ModelFileFormat),
+            "file_formats": as_a_list("file_formats", file_formats, ModelFileFormat),
         }
         filters |= switches(
             nsfw=nsfw,

@@ -10,7 +10,7 @@ from civitai_api.runtime import UNSET
 from civitai_api.site import models
 from civitai_api.site.api.vault import check_vault, get_vault, list_vault_items, toggle_vault_version
 from civitai_api.site.models import BaseModel, ModelType, VaultItem, VaultSort
-from civitai_ext._filters import a_number, a_text, at_least_two, ids_in, items_of, one_of
+from civitai_ext._filters import a_number, a_text, as_a_list, ids_in, items_of, one_of
 from civitai_ext._options import CallOptions
 from civitai_ext._reading import models_in, number
 from civitai_ext._sync.pager import Numbered, Page, Pager
@@ -59,13 +59,11 @@ class Vault:
     ) -> Pager[VaultItem]:
         """List what is in the vault; nothing for an account without one.
 
-        The service fails when it is given a single value of a filter that takes several, or a date.
-
         Args:
             query: Only items with this text in a name.
-            types: Only models of these types, at least two.
-            categories: Only models of these categories, at least two.
-            base_models: Only versions for these base models, at least two.
+            types: Only models of these types.
+            categories: Only models of these categories.
+            base_models: Only versions for these base models.
             sort: The order; the service's default is `Recently Added`.
             limit: How many items to give in all; None for every one.
             cursor: Where to go on, from a pager's `cursor`.
@@ -77,9 +75,9 @@ class Vault:
         """
         filters: dict[str, Any] = {
             "query": a_text("query", query),
-            "types": at_least_two("types", types, ModelType),
-            "categories": at_least_two("categories", categories),
-            "base_models": at_least_two("base_models", base_models, BaseModel),
+            "types": as_a_list("types", types, ModelType),
+            "categories": as_a_list("categories", categories),
+            "base_models": as_a_list("base_models", base_models, BaseModel),
             "sort": one_of("sort", sort, VaultSort),
         }
 

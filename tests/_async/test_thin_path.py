@@ -85,7 +85,6 @@ async def test_ids_that_nothing_can_have_are_not_sent(civitai: AsyncCivitai, emu
     [
         ({"types": "LORA,Checkpoint"}, "types holds 'LORA,Checkpoint'"),
         ({"types": []}, "types is empty"),
-        ({"file_formats": ["GGUF"]}, "at least two"),
         ({"query": "  "}, "query is empty"),
         ({"limit": -1}, "limit is -1"),
     ],

@@ -86,7 +86,6 @@ def test_ids_that_nothing_can_have_are_not_sent(civitai: Civitai, emulator: Emul
     [
         ({"types": "LORA,Checkpoint"}, "types holds 'LORA,Checkpoint'"),
         ({"types": []}, "types is empty"),
-        ({"file_formats": ["GGUF"]}, "at least two"),
         ({"query": "  "}, "query is empty"),
         ({"limit": -1}, "limit is -1"),
     ],

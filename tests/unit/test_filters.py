@@ -107,9 +107,6 @@ REFUSED: list[tuple[Call, str]] = [
     (images(base_models="SDXL 1.0,Pony"), "base_models holds"),
     (bugs(statuses="open,closed"), "statuses holds"),
     (bugs(tags=["a,b"]), "tags holds"),
-    # Lists that the service does not see as such when they have one value.
-    (models(file_formats="GGUF"), "file_formats needs at least two"),
-    (models(file_formats=["GGUF"]), "file_formats needs at least two"),
     # Values that are spelt otherwise; those that may be new are sent.
     (models(types="lora"), "types holds 'lora', which is spelt 'LORA'"),
     (models(base_models=["SDXL 1.0", "sdxl turbo"]), "which is spelt 'SDXL Turbo'"),
@@ -292,6 +289,7 @@ SENT: list[tuple[Call, str]] = [
     (models(base_models=("Pony", "New 1")), "models?limit=100&baseModels=Pony&baseModels=New+1"),
     (models(allow_commercial_use={"None"}), "models?limit=100&allowCommercialUse=None"),
     (models(file_formats=["GGUF", "ONNX"]), "models?limit=100&fileFormats=GGUF&fileFormats=ONNX"),
+    (models(file_formats="GGUF"), "models?limit=100&fileFormats=GGUF&fileFormats=GGUF"),
     (models(ids=[3, 1, 3]), "models?limit=100&ids=3&ids=1"),
     (models(model_version_ids=7), "models?limit=100&modelVersionIds=7"),
     (models(early_access=False, nsfw=False, favorites=False, hidden=False, archived=False), "models?limit=100"),
