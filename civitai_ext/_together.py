@@ -35,17 +35,35 @@ class Together(Generic[T, R]):
         """
         if len(items) < 2:
             return [self._function(item) for item in items]
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+        from concurrent.futures import ThreadPoolExecutor
+        from threading import Lock
+
+        results: dict[int, R] = {}
+        failures: list[BaseException] = []
+        waiting, lock = iter(enumerate(items)), Lock()
+
+        def work() -> None:
+            while not failures:
+                with lock:
+                    taken = next(waiting, None)
+                if taken is None:
+                    return
+                place, item = taken
+                try:
+                    results[place] = self._function(item)
+                except BaseException as error:
+                    failures.append(error)
 
         with ThreadPoolExecutor(min(self._most, len(items)), "civitai_ext") as pool:
-            calls = [pool.submit(self._function, item) for item in items]
+            workers = [pool.submit(work) for _ in range(min(self._most, len(items)))]
             try:
-                done = wait(calls, return_when=FIRST_EXCEPTION).done
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-        for call in done:
-            call.result()  # raises what the call raised
-        return [call.result() for call in calls]
+                for worker in workers:
+                    worker.result()
+            except BaseException as error:  # such as Ctrl-C: what has not begun is not begun
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return [results[place] for place in range(len(items))]
 
 
 class AsyncTogether(Generic[T, R]):

@@ -45,7 +45,7 @@ def test_the_first_failure_in_threads_ends_it() -> None:
 
     with pytest.raises(LookupError):
         Together(call, most=2).each(range(1000))
-    assert len(called) < 1000
+    assert len(called) <= 2
 
 
 @pytest.mark.anyio
