@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from civitai_ext.air import AirError as AirError
     from civitai_ext.errors import CivitaiError as CivitaiError
     from civitai_ext.estimates import Estimate as Estimate
+    from civitai_ext.levels import BrowsingLevel as BrowsingLevel
+    from civitai_ext.levels import NsfwLevel as NsfwLevel
     from civitai_ext.progress import Progress as Progress
     from civitai_ext.steps import Step as Step
 
@@ -39,9 +41,11 @@ __all__ = [
     "AsyncCivitai",
     "AsyncPager",
     "AsyncWorkflow",
+    "BrowsingLevel",
     "Civitai",
     "CivitaiError",
     "Estimate",
+    "NsfwLevel",
     "Pager",
     "Progress",
     "RetryPolicy",
@@ -57,9 +61,11 @@ _WHERE = {
     "AsyncCivitai": "_async.client",
     "AsyncPager": "_async.pager",
     "AsyncWorkflow": "_async.workflows",
+    "BrowsingLevel": "levels",
     "Civitai": "_sync.client",
     "CivitaiError": "errors",
     "Estimate": "estimates",
+    "NsfwLevel": "levels",
     "Pager": "_sync.pager",
     "Progress": "progress",
     "RetryPolicy": "_backoff",

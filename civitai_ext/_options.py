@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 
 from civitai_ext.errors import InvalidRequest
 
-__all__ = ["CallOptions", "checked_headers"]
+__all__ = ["CallOptions", "checked_headers", "checked_options"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -19,6 +19,20 @@ class CallOptions(TypedDict, total=False):
     """Headers to send besides; they cannot replace the token."""
     extra_query: Mapping[str, Any]
     """Query parameters to send besides: lists as repeated keys, None left out."""
+
+
+def checked_options(options: CallOptions) -> CallOptions:
+    """Give the options of a call that is made later, so that a misspelt argument is told at once.
+
+    Raises:
+        TypeError: There is no such argument.
+
+    >>> checked_options({"timeout": 5.0})
+    {'timeout': 5.0}
+    """
+    if unknown := sorted(options.keys() - CallOptions.__annotations__.keys()):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    return options
 
 
 # Each with where to say it instead; the rest of these decide where a request ends, and so what the next one is.

@@ -14,7 +14,7 @@ from civitai_api.site.models import Article, ArticleSort, Collection, Collection
 from civitai_ext._async.pager import AsyncPager, Numbered, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._filters import a_number, a_place, a_text, items_of, next_of, numbers, one_of, switches, told
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext.errors import InvalidRequest, NotFound
 
 __all__ = ["AsyncArticles", "AsyncCollections", "AsyncCreators", "AsyncTags", "AsyncUsers"]
@@ -53,6 +53,7 @@ class AsyncCreators:
         Raises:
             InvalidRequest: A filter has a value that the service would misread.
         """
+        checked_options(options)
         a_text("query", query)
 
         async def fetch(at: str | None, size: int) -> Page[Creator]:
@@ -102,6 +103,7 @@ class AsyncTags:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
         """
+        checked_options(options)
         one_of("sort", sort, TagSort)
         prefix = a_text("query", query)
         lowered = None if prefix is None else prefix.lower()  # names are in lower case, and compared as they are
@@ -169,6 +171,7 @@ class AsyncUsers:
             InvalidRequest: Neither `query` nor `ids` is given, or both are, or one has a value that the service would
                 refuse or misread.
         """
+        checked_options(options)
         if (query is None) == (ids is None):
             raise InvalidRequest("users are found by query or by ids", hint="Give one of the two.")
         a_text("query", query)
@@ -239,6 +242,7 @@ class AsyncArticles:
             InvalidRequest: A filter has a value that the service would refuse or misread.
             NotFound: While listing: nobody has the name `username`.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "query": a_text("query", query),
             "tags": numbers("tags", tags),
@@ -303,6 +307,7 @@ class AsyncCollections:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "query": a_text("query", query, most=_LONGEST_TEXT),
             "sort": one_of("sort", sort, CollectionSort),

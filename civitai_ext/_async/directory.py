@@ -14,7 +14,7 @@ from civitai_api.site.models import App, AppCategory, AppKindFilter, AppSort, Bu
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._filters import a_number, a_place, a_text, items_of, next_of, one_of, several, switches
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext.errors import InvalidRequest
 
 __all__ = ["AsyncApps", "AsyncBugs", "AsyncContent"]
@@ -71,6 +71,7 @@ class AsyncApps:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "kind": one_of("kind", kind, AppKindFilter),
             "category": one_of("category", category, AppCategory),
@@ -131,6 +132,7 @@ class AsyncBugs:
         Raises:
             InvalidRequest: A filter has a value that the service would misread.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "search": a_text("search", search),
             "statuses": several("statuses", statuses),

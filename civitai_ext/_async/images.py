@@ -11,7 +11,7 @@ from civitai_api.site.models import BaseModel, ImageSort, MediaType, NsfwLabel, 
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._filters import a_number, items_of, next_of, numbers, one_of, several, switches
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext.catalogue import Image
 from civitai_ext.errors import InvalidRequest, NotFound
 from civitai_ext.levels import BrowsingLevel, NsfwLevel
@@ -110,6 +110,7 @@ class AsyncImages:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
         """
+        checked_options(options)
         if nsfw is not None and browsing_level is not None:
             raise InvalidRequest("nsfw and browsing_level are both given: the service ignores nsfw then")
         if username is not None and not (isinstance(username, str) and _USERNAME.fullmatch(username)):

@@ -34,7 +34,7 @@ from civitai_ext._filters import (
     several,
     switches,
 )
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext.catalogue import Model
 from civitai_ext.errors import InvalidRequest
 
@@ -138,6 +138,7 @@ class AsyncModels:
             InvalidRequest: A filter has a value that the service would refuse or misread.
             NotFound: While listing: nobody has the name `username`.
         """
+        checked_options(options)
         for name, asked in (("favorites", favorites), ("hidden", hidden), ("followed", followed)):
             if asked and self._transport.config.token is None:
                 raise InvalidRequest(

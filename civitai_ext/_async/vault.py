@@ -12,7 +12,7 @@ from civitai_api.site.models import BaseModel, ModelType, VaultItem, VaultSort
 from civitai_ext._async.pager import AsyncPager, Numbered, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._filters import a_number, a_text, as_a_list, ids_in, items_of, one_of
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._reading import models_in, number
 from civitai_ext._together import AsyncTogether, in_batches
 from civitai_ext.errors import CivitaiError, ConnectionFailed, ServerError, UnexpectedResponse
@@ -72,6 +72,7 @@ class AsyncVault:
         Raises:
             InvalidRequest: A filter has a value that the service would fail at.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "query": a_text("query", query),
             "types": as_a_list("types", types, ModelType),

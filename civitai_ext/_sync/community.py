@@ -13,7 +13,7 @@ from civitai_api.site.api.tags import list_tags
 from civitai_api.site.api.users import list_users
 from civitai_api.site.models import Article, ArticleSort, Collection, CollectionSort, Creator, Tag, TagSort, User
 from civitai_ext._filters import a_number, a_place, a_text, items_of, next_of, numbers, one_of, switches, told
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._sync.pager import Numbered, Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import InvalidRequest, NotFound
@@ -54,6 +54,7 @@ class Creators:
         Raises:
             InvalidRequest: A filter has a value that the service would misread.
         """
+        checked_options(options)
         a_text("query", query)
 
         def fetch(at: str | None, size: int) -> Page[Creator]:
@@ -103,6 +104,7 @@ class Tags:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
         """
+        checked_options(options)
         one_of("sort", sort, TagSort)
         prefix = a_text("query", query)
         lowered = None if prefix is None else prefix.lower()  # names are in lower case, and compared as they are
@@ -170,6 +172,7 @@ class Users:
             InvalidRequest: Neither `query` nor `ids` is given, or both are, or one has a value that the service would
                 refuse or misread.
         """
+        checked_options(options)
         if (query is None) == (ids is None):
             raise InvalidRequest("users are found by query or by ids", hint="Give one of the two.")
         a_text("query", query)
@@ -240,6 +243,7 @@ class Articles:
             InvalidRequest: A filter has a value that the service would refuse or misread.
             NotFound: While listing: nobody has the name `username`.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "query": a_text("query", query),
             "tags": numbers("tags", tags),
@@ -304,6 +308,7 @@ class Collections:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "query": a_text("query", query, most=_LONGEST_TEXT),
             "sort": one_of("sort", sort, CollectionSort),

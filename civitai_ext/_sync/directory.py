@@ -13,7 +13,7 @@ from civitai_api.site.api.bugs import get_bug, list_bugs
 from civitai_api.site.api.content import get_content
 from civitai_api.site.models import App, AppCategory, AppKindFilter, AppSort, Bug
 from civitai_ext._filters import a_number, a_place, a_text, items_of, next_of, one_of, several, switches
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import InvalidRequest
@@ -72,6 +72,7 @@ class Apps:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "kind": one_of("kind", kind, AppKindFilter),
             "category": one_of("category", category, AppCategory),
@@ -132,6 +133,7 @@ class Bugs:
         Raises:
             InvalidRequest: A filter has a value that the service would misread.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "search": a_text("search", search),
             "statuses": several("statuses", statuses),

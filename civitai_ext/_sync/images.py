@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from civitai_api.site.api.images import list_images
 from civitai_api.site.models import BaseModel, ImageSort, MediaType, NsfwLabel, Period
 from civitai_ext._filters import a_number, items_of, next_of, numbers, one_of, several, switches
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext.catalogue import Image
@@ -111,6 +111,7 @@ class Images:
         Raises:
             InvalidRequest: A filter has a value that the service would refuse or misread.
         """
+        checked_options(options)
         if nsfw is not None and browsing_level is not None:
             raise InvalidRequest("nsfw and browsing_level are both given: the service ignores nsfw then")
         if username is not None and not (isinstance(username, str) and _USERNAME.fullmatch(username)):

@@ -33,7 +33,7 @@ from civitai_ext._filters import (
     several,
     switches,
 )
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext.catalogue import Model
@@ -139,6 +139,7 @@ class Models:
             InvalidRequest: A filter has a value that the service would refuse or misread.
             NotFound: While listing: nobody has the name `username`.
         """
+        checked_options(options)
         for name, asked in (("favorites", favorites), ("hidden", hidden), ("followed", followed)):
             if asked and self._transport.config.token is None:
                 raise InvalidRequest(

@@ -11,7 +11,7 @@ from civitai_api.site import models
 from civitai_api.site.api.vault import check_vault, get_vault, list_vault_items, toggle_vault_version
 from civitai_api.site.models import BaseModel, ModelType, VaultItem, VaultSort
 from civitai_ext._filters import a_number, a_text, as_a_list, ids_in, items_of, one_of
-from civitai_ext._options import CallOptions
+from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._reading import models_in, number
 from civitai_ext._sync.pager import Numbered, Page, Pager
 from civitai_ext._sync.transport import Transport
@@ -73,6 +73,7 @@ class Vault:
         Raises:
             InvalidRequest: A filter has a value that the service would fail at.
         """
+        checked_options(options)
         filters: dict[str, Any] = {
             "query": a_text("query", query),
             "types": as_a_list("types", types, ModelType),

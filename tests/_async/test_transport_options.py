@@ -49,6 +49,15 @@ async def test_headers_that_decide_who_asks_whom_are_not_for_callers(
     assert server.received == []
 
 
+@pytest.mark.parametrize(
+    "part", ["models", "images", "creators", "tags", "users", "articles", "collections", "vault", "apps", "bugs"]
+)
+async def test_a_misspelt_filter_is_told_at_once(civitai: AsyncCivitai, server: FaultServer, part: str) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'limitt'"):
+        getattr(civitai, part).list(limitt=5)
+    assert server.received == []
+
+
 # ------------------------------------------------------------------------------------------------------------- copies
 
 
