@@ -216,7 +216,9 @@ def _listen_to_object(data: dict[str, Any], depth: int) -> _Said:
     if code is None and isinstance(error, str) and (isinstance(description, str) or _OAUTH_CODE.fullmatch(error)):
         code = error
     issues = _field_issues(data.get("errors")) or _field_issues(data.get("issues"))
-    for value in (description, data.get("message"), error, data.get("detail"), data.get("title")):
+    # Beside an error object the message is a general one, as when the vault refuses.
+    inner = error if isinstance(error, dict) else None
+    for value in (description, inner, data.get("message"), error, data.get("detail"), data.get("title")):
         said = _listen(value, depth + 1)
         if said.message or said.issues:
             return _Said(said.message, (code and _clean(code)) or said.code, issues or said.issues)

@@ -330,3 +330,12 @@ def test_any_answer_makes_an_error_that_can_be_read(status: int, content: bytes,
         assert text.isprintable() or not other.isprintable()
         assert len(text) < 5000 + len(other)
         assert str(pickle.loads(pickle.dumps(error))) == text  # noqa: S301
+
+
+def test_an_error_object_says_more_than_the_message_beside_it() -> None:
+    body = (
+        b'{"message": "An unexpected error occurred", "error": {"code": "FORBIDDEN", "message": "The vault is full"}}'
+    )
+    error = error_for(Response(500, {}, body), method="POST", url="https://civitai.com/api/v1/vault/toggle-version")
+    assert "The vault is full" in str(error)
+    assert error.code == "FORBIDDEN"
