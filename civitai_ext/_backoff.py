@@ -17,7 +17,7 @@ import attrs
 
 from civitai_ext import errors
 
-__all__ = ["RetryPolicy", "delay_after", "is_throttled", "parse_retry_after", "retry_after_of"]
+__all__ = ["RetryPolicy", "delay_after", "is_throttled", "parse_retry_after", "pause_after", "retry_after_of"]
 
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
 _FOREVER: Final = 1e9
@@ -68,6 +68,7 @@ class RetryPolicy:
         max_retry_after: The longest `Retry-After` in seconds that is waited for.
         jitter: The largest part of a delay that is left to chance, from 0 to 1.
         budget: How many seconds all attempts and the delays between them may take together; None for no such limit.
+            Waiting for other requests of the same client is not counted.
         scale: What every delay is multiplied by once it is decided; 0 to wait for nothing.
 
     >>> RetryPolicy(jitter=0).decide(2, idempotent=True, status=502)
@@ -99,6 +100,10 @@ class RetryPolicy:
         0.0
         """
         return cls(scale=0)
+
+    def longest(self, attempt: int) -> float:
+        """Give the delay after an attempt, the first one being 1, before chance shortens it."""
+        return min(self.cap, self.base * 2.0 ** min(attempt - 1, 64))
 
     def decide(
         self,
@@ -137,7 +142,7 @@ class RetryPolicy:
         if retry_after is not None:
             delay = retry_after * (1 + _SPREAD * self.jitter * random())
         else:
-            delay = min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)) * (1 - self.jitter * random())
+            delay = self.longest(attempt) * (1 - self.jitter * random())
         delay *= self.scale
         return None if self.budget is not None and elapsed + delay > self.budget else delay
 
@@ -156,6 +161,27 @@ def delay_after(
         status = error.status if error.status >= 400 else None
         return decide(status=status, final=not error.truncated and not status)
     return None
+
+
+def pause_after(error: errors.CivitaiError, policy: RetryPolicy, attempt: int, delay: float | None) -> float:
+    """Give the seconds for which nothing else should be sent to a service that gets too much.
+
+    Args:
+        error: What it said.
+        policy: The policy of the request that it said it to. One that is never repeated makes nobody wait.
+        attempt: How many times that request has been sent.
+        delay: After how long it is sent again, if it is.
+
+    >>> pause_after(errors.RateLimited(status=429, retry_after=3), RetryPolicy(), 4, None)
+    3.0
+    """
+    asked = error.retry_after if isinstance(error, errors.ApiError) else None
+    if delay is not None:
+        # All of a client come back together, however the delay was shortened, and too early is another attempt lost.
+        return delay if asked is not None else max(delay, policy.longest(attempt) * policy.scale / 2)
+    if policy.attempts == 1 or asked is None or asked > policy.max_retry_after:
+        return 0.0
+    return asked * policy.scale
 
 
 def is_throttled(error: errors.CivitaiError) -> bool:

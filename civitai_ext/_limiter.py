@@ -2,9 +2,10 @@
 
 Nothing is limited until a service says that it gets too much. From then on the requests to its host wait in a line:
 
-- A refusal takes the number that may be under way down to what the service had just accepted, and by a quarter at
-  least; one time for all that were refused together. Until it wants to be asked again, nobody asks.
-- Answers take it up again, by one for as many answers as may be under way.
+- A refusal takes the number that may be under way down to what the service had just accepted in a row, and by a quarter
+  at least; one time for all that were refused together. Until it wants to be asked again, nobody asks.
+- Answers take it up again: by one for as many answers as may be under way, and five times more slowly from where the
+  last refusal took it down to, since every refusal costs a pause.
 - What was refused goes before what was not sent yet, and so is hardly refused often enough to fail.
 
 A host that is idle, and did not refuse anything for a minute, is not limited any more.
@@ -24,6 +25,7 @@ import attrs
 __all__ = ["Limiter", "Turn"]
 
 _DECREASE: Final = 0.75
+_PROBING: Final = 0.2
 _FORGOTTEN: Final = 60.0
 
 
@@ -41,6 +43,7 @@ class Turn:
     _wake: Callable[[], object] | None = attrs.field(default=None, init=False)
     """How to go on from the line; None if it is not in line."""
     _admitted: bool = attrs.field(default=False, init=False)
+    _place: int | None = attrs.field(default=None, init=False)
     _refusals: int = attrs.field(default=0, init=False)
     _rested: float = attrs.field(default=0.0, init=False)
     _round: int = attrs.field(default=0, init=False)
@@ -52,10 +55,10 @@ class _Lane:
 
     limit: float | None = None
     ceiling: float = 0.0
-    """What `limit` may rise to for answers to requests from before it was lowered."""
+    """The most that `limit` was lowered to, where it grows fast up to."""
     under_way: int = 0
     accepted: int = 0
-    """Good answers since `limit` was lowered the last time, or since nothing was under way."""
+    """Good answers in a row, without a refusal between them and without a time in which nothing was under way."""
     round: int = 1
     """One more each time that `limit` is lowered."""
     closed_until: float = 0.0
@@ -66,9 +69,9 @@ class _Lane:
 class Limiter:
     """Decides which requests wait, for all threads and tasks of a client.
 
-    A request calls `enter`, which may tell it to wait until it is woken, and `pause` until that gives 0. Then it is
-    sent, and tells `answered` or `refused` what came of it. If it is to be sent again it enters again; in the end it
-    calls `leave`, whatever happened before.
+    A request calls `enter`, which may tell it to wait until it is woken, and then `pause`. If there are seconds to wait
+    still, it enters again after them: others may have come that go before it. Else it is sent, and tells `answered` or
+    `refused` what came of it. If it is to be sent again it enters again; in the end it calls `leave`, in any case.
 
     Args:
         clock: Gives the time in seconds, from any beginning.
@@ -107,7 +110,8 @@ class Limiter:
                 lane.accepted = 0
             self._withdraw(lane, turn)
             turn._wake = wake
-            heapq.heappush(lane.line, (-turn._refusals, next(self._places), turn))
+            turn._place = next(self._places) if turn._place is None else turn._place
+            heapq.heappush(lane.line, (-turn._refusals, turn._place, turn))
             self._admit(lane, but=turn)
             return turn._admitted
 
@@ -131,9 +135,9 @@ class Limiter:
             if lane.limit is None:
                 return
             if turn._round == lane.round:
-                lane.limit += 1 / lane.limit
-            elif lane.limit < lane.ceiling:  # accepted together with those that were refused
-                lane.limit += 1
+                lane.limit += (1 if lane.limit < lane.ceiling else _PROBING) / lane.limit
+            else:  # sent before the limit was lowered: so many the service can take together
+                lane.limit = max(lane.limit, min(lane.ceiling, lane.accepted))
 
     def refused(self, turn: Turn, *, pause: float = 0.0) -> None:
         """Note that the service gets too much, and wants to be asked again after `pause` seconds."""
@@ -144,9 +148,10 @@ class Limiter:
             lane.closed_until = max(lane.closed_until, now + pause)
             if turn._round == lane.round:  # else it was refused together with one that lowered the limit already
                 lane.ceiling = max(1.0, lane.under_way * _DECREASE)
-                lane.limit = max(1.0, min(lane.ceiling, lane.accepted))
+                # One that had been refused before shows that what was accepted in a row then was no measure.
+                lane.limit = max(1.0, min(lane.ceiling, lane.accepted) / turn._refusals)
                 lane.round += 1
-                lane.accepted = 0
+            lane.accepted = 0
 
     def leave(self, turn: Turn) -> None:
         """Make room for others; of no effect if the request is neither under way nor in line."""

@@ -14,7 +14,7 @@ import attrs
 
 from civitai_api.runtime import Request, Response, UnexpectedAnswer
 from civitai_ext._answers import error_for, unexpected
-from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled
+from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled, pause_after
 from civitai_ext._cache import may_be_kept
 from civitai_ext._config import Config, origin_of
 from civitai_ext._limiter import Limiter, Turn
@@ -152,20 +152,23 @@ class Transport:
         silence = self._timeout if timeout is None else timeout
         # What may be silent for longer than usual is held by the service on purpose, and would keep others waiting.
         turn = Turn(origin_of(url), counted=timeout is None or timeout <= DEFAULT_TIMEOUT)
-        attempt, began = 1, None
+        attempt, began, in_line = 1, None, 0.0
         try:
             while True:
-                self._wait_for(turn)
-                began = self._clock() if began is None else began
+                waited = self._wait_for(turn)
+                if began is None:
+                    began = self._clock()
+                else:
+                    in_line += waited
                 outcome = self._try(request, url, headers, content, silence, public)
                 if isinstance(outcome, Response):
                     self.limiter.answered(turn)
                     return outcome
-                elapsed = self._clock() - began
+                elapsed = self._clock() - began - in_line
                 delay = delay_after(outcome, policy, attempt, idempotent=request.idempotent, elapsed=elapsed)
                 throttled = is_throttled(outcome)
                 if throttled:
-                    self.limiter.refused(turn, pause=delay or 0.0)
+                    self.limiter.refused(turn, pause=pause_after(outcome, policy, attempt, delay))
                 elif isinstance(outcome, ApiError) and outcome.status < 500:
                     self.limiter.answered(turn)
                 if delay is None:
@@ -203,12 +206,16 @@ class Transport:
         except UnexpectedAnswer as error:
             raise unexpected(response, method=request.method, url=self.url_of(request)) from error
 
-    def _wait_for(self, turn: Turn) -> None:
-        """Wait until the request may be sent."""
-        signal = Signal()
-        if not self.limiter.enter(turn, signal.set):
-            signal.wait()
-        while (seconds := self.limiter.pause(turn)) > 0:
+    def _wait_for(self, turn: Turn) -> float:
+        """Wait until the request may be sent; give the seconds for which others of this client were before it."""
+        in_line = 0.0
+        while True:
+            signal, began = Signal(), self._clock()
+            if not self.limiter.enter(turn, signal.set):
+                signal.wait()
+                in_line += self._clock() - began
+            if not (seconds := self.limiter.pause(turn)):
+                return in_line
             self.sleep(seconds)
 
     def _try(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
+import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import certifi
+import httpx
 import pytest
 
+from civitai_api.site.api.models import list_models
 from civitai_ext import AsyncCivitai, RetryPolicy, errors
 from civitai_ext.emulator import Emulator
-from tests.faults.server import Answer, FaultServer
+from tests.faults.server import Answer, FaultServer, Silence
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +45,27 @@ async def test_a_call_can_send_more(civitai: AsyncCivitai, server: FaultServer) 
     (request,) = server.received
     assert request.headers["x-trace"] == "7"
     assert request.target == "/api/v1/models/1?a=b&a=c"
+
+
+async def test_what_a_call_sends_more_comes_after_its_own(civitai: AsyncCivitai, server: FaultServer) -> None:
+    server.script(Answer(body=b'{"items": []}'))
+    await civitai.transport.call(list_models.request(limit=1), extra_query={"limit": 2, "x": "é&"})
+    assert server.received[0].target == "/api/v1/models?limit=1&limit=2&x=%C3%A9%26"
+
+
+async def test_a_header_is_a_text(civitai: AsyncCivitai, server: FaultServer) -> None:
+    with pytest.raises(errors.InvalidRequest, match="X-Trace"):
+        await civitai.models.get(1, extra_headers={"X-Trace": 7})  # type: ignore[dict-item]
+    assert server.received == []
+
+
+async def test_a_call_can_be_given_less_time(civitai: AsyncCivitai, server: FaultServer) -> None:
+    server.script(Silence())
+    once = civitai.with_options(retry=RetryPolicy.off())
+    with pytest.raises(errors.RequestTimeout):
+        await once.models.get(1, timeout=0.02)
+    with pytest.raises(errors.RequestTimeout):
+        await once.with_options(timeout=0.02).me()
 
 
 @pytest.mark.parametrize("name", ["Authorization", "host", "Cookie", "Content-Length", "user-agent"])
@@ -76,6 +104,37 @@ async def test_a_copy_shares_the_connections_and_has_its_own_settings(
     assert copy.transport.limiter is civitai.transport.limiter
 
 
+async def test_what_was_used_before_does_not_tie_a_copy(civitai: AsyncCivitai, server: FaultServer) -> None:
+    server.script(Answer(body=b'{"items": []}'))
+    await civitai.models.list(limit=1).to_list()
+    copy = (
+        civitai.with_options(token=False)
+        .with_options(extra_headers={"x-a": "1"})
+        .with_options(extra_headers={"X-B": "2"})
+    )
+    await copy.models.list(limit=1).to_list()
+    mine, others = (request.headers for request in server.received)
+    assert ("authorization" in mine, "authorization" in others) == (True, False)
+    assert (others["x-a"], others["x-b"]) == ("1", "2")
+    assert copy.config.token is None
+    assert "anonymous" in repr(copy)
+
+
+async def test_a_copy_ends_with_its_original(civitai: AsyncCivitai, server: FaultServer) -> None:
+    copy = civitai.with_options(timeout=5)
+    await civitai.aclose()
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        await copy.models.get(1)
+
+
+@pytest.mark.parametrize("wrong", [{"token": ""}, {"token": "Bearer x"}])
+async def test_a_copy_is_checked_as_a_client_is(civitai: AsyncCivitai, wrong: dict[str, str]) -> None:
+    with pytest.raises(errors.ConfigurationError, match="token"):
+        civitai.with_options(token=wrong["token"])
+    with pytest.raises(errors.InvalidRequest, match="cannot set Cookie"):
+        civitai.with_options(extra_headers={"Cookie": "a=b"})
+
+
 async def test_a_copy_can_be_anonymous(civitai: AsyncCivitai, server: FaultServer) -> None:
     await civitai.with_options(token=False).me()
     assert "authorization" not in server.received[0].headers
@@ -95,6 +154,36 @@ async def test_a_client_can_be_anonymous_whatever_the_environment_says(
     async with AsyncCivitai(False, site_url=server.url) as civitai:
         await civitai.models.get(1)
     assert "authorization" not in server.received[0].headers
+
+
+# ---------------------------------------------------------------------------------------------------- the HTTP client
+
+
+async def test_what_sends_can_be_exchanged() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200, json={"id": 1})
+
+    async with AsyncCivitai(False, transport=httpx.MockTransport(answer)) as civitai:
+        assert (await civitai.models.get(1)).id == 1
+    assert seen == [f"{civitai.config.site_url}/api/v1/models/1"]
+
+
+async def test_a_proxy_can_be_named(server: FaultServer) -> None:
+    async with AsyncCivitai(False, site_url="http://civitai.invalid", proxy=server.url) as civitai:
+        await civitai.models.get(1)
+    assert server.received[0].target == "http://civitai.invalid/api/v1/models/1"
+
+
+async def test_certificates_can_come_from_a_file_or_a_folder(server: FaultServer, tmp_path: Path) -> None:
+    for verify in (certifi.where(), Path(certifi.where()), tmp_path, ssl.create_default_context(), False):
+        async with AsyncCivitai(False, site_url=server.url, verify=verify) as civitai:
+            await civitai.models.get(1)
+    async with AsyncCivitai(False, site_url=server.url, verify=tmp_path / "missing.pem") as civitai:
+        with pytest.raises(errors.ConfigurationError, match="cannot be set up"):
+            await civitai.models.get(1)
 
 
 # --------------------------------------------------------------------------------------------------------------- logs
@@ -150,6 +239,72 @@ async def test_what_is_asked_with_a_token_is_never_kept(tmp_path: Path) -> None:
                 await civitai.models.list(limit=2).to_list()
                 await civitai.me()
         assert asked(emulator) == 4
+
+
+async def test_a_cache_is_between_the_client_and_whatever_sends(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        return httpx.Response(200, json={"id": 1}, headers={"cache-control": "public, s-maxage=60"})
+
+    cache = tmp_path / "deep" / "answers"
+    async with AsyncCivitai(False, transport=httpx.MockTransport(answer), cache=cache) as civitai:
+        for _ in range(3):
+            assert (await civitai.models.get(1)).id == 1
+        assert seen == ["/api/v1/models/1"]
+        await civitai.models.get(1, extra_headers={"x-api-key": "mine"})
+        await civitai.models.get(1, extra_query={"token": "mine"})
+        for _ in range(2):
+            await civitai.with_options(token="other-token").me()
+        assert len(seen) == 5
+    assert b"mine" not in b"".join(path.read_bytes() for path in cache.parent.iterdir())
+
+
+@pytest.mark.parametrize("status", [404, 502])
+async def test_no_error_is_kept(server: FaultServer, tmp_path: Path, status: int) -> None:
+    public = {"cache-control": "public, s-maxage=300"}
+    server.script(Answer(status, headers=public), Answer(body=b'{"id": 1}', headers=public))
+    off = RetryPolicy.off()
+    async with AsyncCivitai(False, site_url=server.url, cache=tmp_path / "answers", retry=off) as civitai:
+        with pytest.raises(errors.ApiError):
+            await civitai.models.get(1)
+        assert (await civitai.models.get(1)).id == 1
+
+
+async def test_what_is_stale_is_asked_for_again(server: FaultServer, tmp_path: Path) -> None:
+    answer = Answer(body=b'{"id": 1}', headers={"cache-control": "public, max-age=0", "etag": '"v1"'})
+    server.script(answer, Answer(304, b"", headers={"etag": '"v1"', "cache-control": "public, s-maxage=60"}))
+    async with AsyncCivitai(False, site_url=server.url, cache=tmp_path / "answers") as civitai:
+        for _ in range(3):
+            assert (await civitai.models.get(1)).id == 1
+    assert [request.headers.get("if-none-match") for request in server.received] == [None, '"v1"']
+
+
+async def test_a_cache_in_the_folder_of_the_user(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **more: tmp_path / name)
+    async with AsyncCivitai(False, site_url=server.url, cache=True) as civitai:
+        await civitai.models.get(1)
+    assert list((tmp_path / "civitai-ext").glob("answers-*"))
+
+
+async def test_a_file_that_is_no_cache_is_told(server: FaultServer, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "mine")) as database:
+        database.execute("create table entries (x)")
+    async with AsyncCivitai(False, site_url=server.url, cache=tmp_path / "mine") as civitai:
+        with pytest.raises(errors.ConfigurationError, match="cache cannot be used"):
+            await civitai.models.get(1)
+
+
+async def test_a_cache_without_its_extra_says_what_to_install(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hishel", None)
+    async with AsyncCivitai(False, site_url=server.url, cache=tmp_path / "answers") as civitai:
+        with pytest.raises(errors.ConfigurationError, match=r"civitai-ext\[cache\]"):
+            await civitai.models.get(1)
 
 
 @pytest.mark.parametrize("control", ["no-store", "private, max-age=60", ""])

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
+import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
+import httpx
 import pytest
 
+from civitai_api.site.api.models import list_models
 from civitai_ext import Civitai, RetryPolicy, errors
 from civitai_ext.emulator import Emulator
-from tests.faults.server import Answer, FaultServer
+from tests.faults.server import Answer, FaultServer, Silence
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +46,27 @@ def test_a_call_can_send_more(civitai: Civitai, server: FaultServer) -> None:
     (request,) = server.received
     assert request.headers["x-trace"] == "7"
     assert request.target == "/api/v1/models/1?a=b&a=c"
+
+
+def test_what_a_call_sends_more_comes_after_its_own(civitai: Civitai, server: FaultServer) -> None:
+    server.script(Answer(body=b'{"items": []}'))
+    civitai.transport.call(list_models.request(limit=1), extra_query={"limit": 2, "x": "é&"})
+    assert server.received[0].target == "/api/v1/models?limit=1&limit=2&x=%C3%A9%26"
+
+
+def test_a_header_is_a_text(civitai: Civitai, server: FaultServer) -> None:
+    with pytest.raises(errors.InvalidRequest, match="X-Trace"):
+        civitai.models.get(1, extra_headers={"X-Trace": 7})  # type: ignore[dict-item]
+    assert server.received == []
+
+
+def test_a_call_can_be_given_less_time(civitai: Civitai, server: FaultServer) -> None:
+    server.script(Silence())
+    once = civitai.with_options(retry=RetryPolicy.off())
+    with pytest.raises(errors.RequestTimeout):
+        once.models.get(1, timeout=0.02)
+    with pytest.raises(errors.RequestTimeout):
+        once.with_options(timeout=0.02).me()
 
 
 @pytest.mark.parametrize("name", ["Authorization", "host", "Cookie", "Content-Length", "user-agent"])
@@ -75,6 +103,37 @@ def test_a_copy_shares_the_connections_and_has_its_own_settings(civitai: Civitai
     assert copy.transport.limiter is civitai.transport.limiter
 
 
+def test_what_was_used_before_does_not_tie_a_copy(civitai: Civitai, server: FaultServer) -> None:
+    server.script(Answer(body=b'{"items": []}'))
+    civitai.models.list(limit=1).to_list()
+    copy = (
+        civitai.with_options(token=False)
+        .with_options(extra_headers={"x-a": "1"})
+        .with_options(extra_headers={"X-B": "2"})
+    )
+    copy.models.list(limit=1).to_list()
+    mine, others = (request.headers for request in server.received)
+    assert ("authorization" in mine, "authorization" in others) == (True, False)
+    assert (others["x-a"], others["x-b"]) == ("1", "2")
+    assert copy.config.token is None
+    assert "anonymous" in repr(copy)
+
+
+def test_a_copy_ends_with_its_original(civitai: Civitai, server: FaultServer) -> None:
+    copy = civitai.with_options(timeout=5)
+    civitai.close()
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        copy.models.get(1)
+
+
+@pytest.mark.parametrize("wrong", [{"token": ""}, {"token": "Bearer x"}])
+def test_a_copy_is_checked_as_a_client_is(civitai: Civitai, wrong: dict[str, str]) -> None:
+    with pytest.raises(errors.ConfigurationError, match="token"):
+        civitai.with_options(token=wrong["token"])
+    with pytest.raises(errors.InvalidRequest, match="cannot set Cookie"):
+        civitai.with_options(extra_headers={"Cookie": "a=b"})
+
+
 def test_a_copy_can_be_anonymous(civitai: Civitai, server: FaultServer) -> None:
     civitai.with_options(token=False).me()
     assert "authorization" not in server.received[0].headers
@@ -94,6 +153,36 @@ def test_a_client_can_be_anonymous_whatever_the_environment_says(
     with Civitai(False, site_url=server.url) as civitai:
         civitai.models.get(1)
     assert "authorization" not in server.received[0].headers
+
+
+# ---------------------------------------------------------------------------------------------------- the HTTP client
+
+
+def test_what_sends_can_be_exchanged() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200, json={"id": 1})
+
+    with Civitai(False, transport=httpx.MockTransport(answer)) as civitai:
+        assert (civitai.models.get(1)).id == 1
+    assert seen == [f"{civitai.config.site_url}/api/v1/models/1"]
+
+
+def test_a_proxy_can_be_named(server: FaultServer) -> None:
+    with Civitai(False, site_url="http://civitai.invalid", proxy=server.url) as civitai:
+        civitai.models.get(1)
+    assert server.received[0].target == "http://civitai.invalid/api/v1/models/1"
+
+
+def test_certificates_can_come_from_a_file_or_a_folder(server: FaultServer, tmp_path: Path) -> None:
+    for verify in (certifi.where(), Path(certifi.where()), tmp_path, ssl.create_default_context(), False):
+        with Civitai(False, site_url=server.url, verify=verify) as civitai:
+            civitai.models.get(1)
+    with Civitai(False, site_url=server.url, verify=tmp_path / "missing.pem") as civitai:
+        with pytest.raises(errors.ConfigurationError, match="cannot be set up"):
+            civitai.models.get(1)
 
 
 # --------------------------------------------------------------------------------------------------------------- logs
@@ -149,6 +238,72 @@ def test_what_is_asked_with_a_token_is_never_kept(tmp_path: Path) -> None:
                 civitai.models.list(limit=2).to_list()
                 civitai.me()
         assert asked(emulator) == 4
+
+
+def test_a_cache_is_between_the_client_and_whatever_sends(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        return httpx.Response(200, json={"id": 1}, headers={"cache-control": "public, s-maxage=60"})
+
+    cache = tmp_path / "deep" / "answers"
+    with Civitai(False, transport=httpx.MockTransport(answer), cache=cache) as civitai:
+        for _ in range(3):
+            assert (civitai.models.get(1)).id == 1
+        assert seen == ["/api/v1/models/1"]
+        civitai.models.get(1, extra_headers={"x-api-key": "mine"})
+        civitai.models.get(1, extra_query={"token": "mine"})
+        for _ in range(2):
+            civitai.with_options(token="other-token").me()
+        assert len(seen) == 5
+    assert b"mine" not in b"".join(path.read_bytes() for path in cache.parent.iterdir())
+
+
+@pytest.mark.parametrize("status", [404, 502])
+def test_no_error_is_kept(server: FaultServer, tmp_path: Path, status: int) -> None:
+    public = {"cache-control": "public, s-maxage=300"}
+    server.script(Answer(status, headers=public), Answer(body=b'{"id": 1}', headers=public))
+    off = RetryPolicy.off()
+    with Civitai(False, site_url=server.url, cache=tmp_path / "answers", retry=off) as civitai:
+        with pytest.raises(errors.ApiError):
+            civitai.models.get(1)
+        assert (civitai.models.get(1)).id == 1
+
+
+def test_what_is_stale_is_asked_for_again(server: FaultServer, tmp_path: Path) -> None:
+    answer = Answer(body=b'{"id": 1}', headers={"cache-control": "public, max-age=0", "etag": '"v1"'})
+    server.script(answer, Answer(304, b"", headers={"etag": '"v1"', "cache-control": "public, s-maxage=60"}))
+    with Civitai(False, site_url=server.url, cache=tmp_path / "answers") as civitai:
+        for _ in range(3):
+            assert (civitai.models.get(1)).id == 1
+    assert [request.headers.get("if-none-match") for request in server.received] == [None, '"v1"']
+
+
+def test_a_cache_in_the_folder_of_the_user(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **more: tmp_path / name)
+    with Civitai(False, site_url=server.url, cache=True) as civitai:
+        civitai.models.get(1)
+    assert list((tmp_path / "civitai-ext").glob("answers-*"))
+
+
+def test_a_file_that_is_no_cache_is_told(server: FaultServer, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "mine")) as database:
+        database.execute("create table entries (x)")
+    with Civitai(False, site_url=server.url, cache=tmp_path / "mine") as civitai:
+        with pytest.raises(errors.ConfigurationError, match="cache cannot be used"):
+            civitai.models.get(1)
+
+
+def test_a_cache_without_its_extra_says_what_to_install(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hishel", None)
+    with Civitai(False, site_url=server.url, cache=tmp_path / "answers") as civitai:
+        with pytest.raises(errors.ConfigurationError, match=r"civitai-ext\[cache\]"):
+            civitai.models.get(1)
 
 
 @pytest.mark.parametrize("control", ["no-store", "private, max-age=60", ""])

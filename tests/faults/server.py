@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -71,7 +72,26 @@ class Silence:
     some: bytes | None = None
 
 
-Action = Answer | Cut | Raw | Reset | Silence
+@attrs.frozen
+class Quota:
+    """Answer well so many times in every span of so many seconds, and say to others when the next span begins."""
+
+    allowed: int
+    seconds: float
+    _taken: list[float] = attrs.field(factory=list, init=False, eq=False)
+
+    def answer(self, now: float) -> Answer:
+        begun = self._taken and now - self._taken[0] < self.seconds
+        if not begun:
+            self._taken.clear()
+        if len(self._taken) < self.allowed:
+            self._taken.append(now)
+            return Answer()
+        left = self._taken[0] + self.seconds - now
+        return Answer(429, headers={"retry-after": "1", "retry-after-ms": f"{1000 * left:.1f}"})
+
+
+Action = Answer | Cut | Quota | Raw | Reset | Silence
 
 
 class FaultServer:
@@ -145,7 +165,8 @@ class FaultServer:
 
     def _next(self) -> Action:
         with self._lock:
-            return self._script.popleft() if len(self._script) > 1 else self._script[0]
+            action = self._script.popleft() if len(self._script) > 1 else self._script[0]
+            return action.answer(time.monotonic()) if isinstance(action, Quota) else action
 
     def _do(self, connection: socket.socket, action: Action, request: Received) -> bool:
         """Do it, and tell whether the connection stays."""

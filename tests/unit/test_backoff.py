@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civitai_ext import errors
-from civitai_ext._backoff import RetryPolicy, delay_after, parse_retry_after, retry_after_of
+from civitai_ext._backoff import (
+    RetryPolicy,
+    delay_after,
+    is_throttled,
+    parse_retry_after,
+    pause_after,
+    retry_after_of,
+)
 
 POLICY = RetryPolicy(jitter=0)
 
@@ -48,7 +55,13 @@ def test_jitter_shortens_delays_and_never_undercuts_retry_after(
         ({"idempotent": True, "status": 429}, True),
         ({"idempotent": True, "status": 501}, False),
         ({"idempotent": True, "status": 404}, False),
+        ({"idempotent": True, "status": 520}, True),
         ({"idempotent": True, "status": 524}, True),
+        ({"idempotent": True, "status": 525}, False),
+        ({"idempotent": True, "status": 502, "elapsed": 119.5}, True),
+        ({"idempotent": True, "status": 502, "elapsed": 119.6}, False),
+        ({"idempotent": True, "status": 429, "retry_after": 30.0, "elapsed": 90.0}, True),
+        ({"idempotent": True, "status": 429, "retry_after": 30.0, "elapsed": 90.1}, False),
         ({"idempotent": False, "status": 429}, False),
         ({"idempotent": False, "status": 429, "retry_after": 1.0}, True),
         ({"idempotent": False, "status": 503, "retry_after": 1.0}, True),
@@ -64,7 +77,16 @@ def test_what_is_sent_again(case: dict[str, Any], again: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"attempts": 0}, {"base": -1}, {"cap": -1}, {"max_retry_after": float("nan")}, {"jitter": 1.1}]
+    "wrong",
+    [
+        {"attempts": 0},
+        {"base": -1},
+        {"cap": -1},
+        {"max_retry_after": float("nan")},
+        {"jitter": 1.1},
+        {"budget": -1},
+        {"scale": float("nan")},
+    ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -86,6 +108,54 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
 )
 def test_the_delay_after_an_error(error: errors.CivitaiError, delay: float | None) -> None:
     assert delay_after(error, POLICY, 1, idempotent=True) == delay
+
+
+def test_there_need_not_be_a_budget() -> None:
+    assert RetryPolicy(budget=None, jitter=0).decide(1, idempotent=True, status=502, elapsed=1e6) == 0.5
+
+
+def test_a_policy_that_waits_for_nothing_decides_as_ever() -> None:
+    policy = RetryPolicy.immediate()
+    assert [policy.decide(n, idempotent=True, status=502) for n in range(1, 5)] == [0, 0, 0, None]
+    assert policy.decide(1, idempotent=True, status=429, retry_after=60) == 0
+    assert policy.decide(1, idempotent=True, status=429, retry_after=61) is None
+    assert policy.decide(1, idempotent=False, status=502) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "throttled"),
+    [
+        (errors.RateLimited(status=429), True),
+        (errors.ServiceOverloaded(status=503, retry_after=2.0), True),
+        (errors.ServiceOverloaded(status=503), False),
+        (errors.ServerError(status=502, retry_after=2.0), False),
+        (errors.PageLimitReached(status=429), False),
+        (errors.RequestTimeout(), False),
+    ],
+)
+def test_what_asks_for_fewer_requests(error: errors.CivitaiError, throttled: bool) -> None:
+    assert is_throttled(error) is throttled
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "policy", "delay", "pause"),
+    [
+        (3.0, RetryPolicy(), 3.1, 3.1),  # as long as the one that was refused waits
+        (3.0, RetryPolicy(), None, 3.0),  # it gave up, and the others need not find out
+        (61.0, RetryPolicy(), None, 0.0),  # each of them is told at once
+        (3.0, RetryPolicy.off(), None, 0.0),
+        (3.0, RetryPolicy.immediate(), None, 0.0),
+        (None, RetryPolicy(), None, 0.0),
+        (None, RetryPolicy(), 0.9, 0.9),
+        (None, RetryPolicy(), 0.01, 0.5),  # half of the longest delay after two attempts
+        (None, RetryPolicy.immediate(), 0.0, 0.0),
+    ],
+)
+def test_how_long_the_others_wait(
+    retry_after: float | None, policy: RetryPolicy, delay: float | None, pause: float
+) -> None:
+    error = errors.RateLimited(status=429, retry_after=retry_after)
+    assert pause_after(error, policy, 2, delay) == pause
 
 
 # --------------------------------------------------------------------------------------------------------- Retry-After

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import asyncio
+import math
+import random
 import threading
 from collections.abc import Callable
+from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from civitai_api.runtime import Request, Response
 from civitai_ext import Civitai, RetryPolicy, errors
+from civitai_ext._async.transport import AsyncTransport
+from civitai_ext._config import Config
 from civitai_ext._limiter import Limiter, Turn
 from civitai_ext.emulator import Emulator
 
@@ -84,6 +92,69 @@ def test_hosts_do_not_wait_for_each_other() -> None:
     assert limiter.pause(other) == 0.0
 
 
+def test_what_was_refused_goes_first() -> None:
+    limiter = Limiter(Clock())
+    turns, _ = queued(limiter, 4)
+    for turn in turns:
+        limiter.pause(turn)
+    later, _ = queued(limiter, 1)
+    limiter.pause(later[0])
+    limiter.refused(later[0])
+    for turn in turns:
+        limiter.leave(turn)
+    limiter.leave(later[0])
+    order: list[str] = []
+    first, fresh, again = Turn("host"), Turn("host"), later[0]
+    assert limiter.enter(first, lambda: None)
+    assert not limiter.enter(fresh, lambda: order.append("fresh"))
+    assert not limiter.enter(again, lambda: order.append("again"))
+    limiter.leave(first)
+    limiter.leave(again)
+    assert order == ["again", "fresh"]
+
+
+def test_what_gives_up_in_line_or_under_way_makes_room() -> None:
+    limiter = Limiter(Clock())
+    (first,), _ = queued(limiter, 1)
+    limiter.pause(first)
+    limiter.refused(first)
+    waiting, woken = queued(limiter, 2)
+    limiter.leave(waiting[0])
+    limiter.leave(first)
+    assert woken == [1]
+    limiter.leave(waiting[1])
+    limiter.leave(waiting[1])
+    assert limiter.enter(first, lambda: None)
+
+
+def test_what_a_service_holds_on_purpose_keeps_nobody_waiting() -> None:
+    limiter = Limiter(Clock())
+    (first,), _ = queued(limiter, 1)
+    limiter.pause(first)
+    limiter.refused(first, pause=3.0)
+    held = Turn("host", counted=False)
+    assert limiter.enter(held, lambda: None)
+    assert limiter.pause(held) == 3.0, "it waits where all do"
+    limiter.leave(first)
+    assert limiter.enter(Turn("host"), lambda: None)
+
+
+def test_an_idle_host_is_forgotten_after_a_minute() -> None:
+    clock = Clock()
+    limiter = Limiter(clock)
+    (first,), _ = queued(limiter, 1)
+    limiter.pause(first)
+    limiter.refused(first, pause=1.0)
+    limiter.leave(first)
+    clock.now = 61.0
+    turns, woken = queued(limiter, 2)
+    assert woken == [0]
+    for turn in turns:
+        limiter.leave(turn)
+    clock.now = 61.1
+    assert queued(limiter, 2)[1] == [0, 1]
+
+
 @given(st.lists(st.sampled_from(["answered", "refused"]), max_size=60))
 def test_there_is_always_somebody_who_may_go_on(outcomes: list[str]) -> None:
     limiter = Limiter(Clock())
@@ -124,3 +195,118 @@ def test_bulk_work_gets_through_a_service_that_refuses(threads: int) -> None:
                 worker.join(30)
     assert failures == []
     assert sorted(got) == sorted(ids)
+
+
+# ------------------------------------------------------------------------------------------- at the speed of a service
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop in which no time passes but what somebody waits for, and that passes at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        selector: Any = self._selector  # type: ignore[attr-defined]
+        select = selector.select
+
+        def skip(timeout: float | None = None) -> Any:
+            events = select(0)
+            self.now += 0.0 if events else timeout or 0.0
+            return events
+
+        selector.select = skip
+
+    def time(self) -> float:
+        return self.now
+
+
+@attrs.define(slots=False)
+class Service:
+    """Something that answers so many requests in every span of so many seconds, and refuses the others."""
+
+    loop: Loop
+    allowed: int
+    seconds: float
+    latency: float
+    tells: bool
+    """Whether it says when to come back."""
+    sent: int = 0
+    _span: int = -1
+    _taken: int = 0
+
+    async def send(self, *request: Any, **options: Any) -> Response:
+        self.sent += 1
+        await asyncio.sleep(self.latency / 5)
+        span, into = divmod(self.loop.time(), self.seconds)
+        if span != self._span:
+            self._span, self._taken = int(span), 0
+        if self._taken == self.allowed:
+            return Response(429, {"retry-after": str(math.ceil(self.seconds - into))} if self.tells else {}, b"{}")
+        self._taken += 1
+        await asyncio.sleep(self.latency)
+        return Response(200, {"content-type": "application/json"}, b"{}")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize("tasks", [8, 64, 400])
+@pytest.mark.parametrize(
+    ("allowed", "seconds", "latency"), [(20, 1, 0.05), (20, 1, 0.005), (20, 1, 0.5), (100, 1, 0.2), (60, 60, 0.2)]
+)
+def test_bulk_work_runs_without_errors_near_the_speed_that_the_service_allows(
+    allowed: int, seconds: float, latency: float, tasks: int, tells: bool, seed: int
+) -> None:
+    if seconds > 10 and not tells:
+        pytest.skip("who does not say when to come back after a minute is given up before")
+    random.seed(seed)
+    loop = Loop()
+    service: Any = Service(loop, allowed, seconds, latency, tells)
+    transport = AsyncTransport(Config.load(token=False, environ={}), service, clock=loop.time)
+    request = Request[Any](service="site", operation="get", method="GET", path="/x", answers={200: None})
+    left = list(range(20 * allowed))
+
+    async def work() -> None:
+        while left:
+            left.pop()
+            assert await transport.call(request) == {}
+
+    async def all_work() -> None:
+        await asyncio.gather(*[work() for _ in range(tasks)])
+
+    try:
+        loop.run_until_complete(all_work())
+        fastest = max(19 * seconds, 20 * allowed * latency / tasks)
+        assert loop.time() < fastest / 0.65 + 2
+        assert service.sent < 2.5 * 20 * allowed
+    finally:
+        loop.close()
+
+
+async def _never(*request: Any, **options: Any) -> Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize("stage", ["in line", "under way"])
+def test_a_task_that_is_canceled_lets_the_next_one_go(stage: str) -> None:
+    loop = Loop()
+    service: Any = Service(loop, 1, 1, 0.1, tells=True)
+    transport = AsyncTransport(Config.load(token=False, environ={}), service, clock=loop.time)
+    request = Request[Any](service="site", operation="get", method="GET", path="/x", answers={200: None})
+
+    async def run() -> None:
+        await asyncio.gather(transport.call(request), transport.call(request))  # from now on one at a time
+        service.send = _never
+        stuck = [asyncio.create_task(transport.call(request)) for _ in range(2)]
+        await asyncio.sleep(2)
+        del service.send
+        last = asyncio.create_task(transport.call(request))
+        for task in stuck if stage == "in line" else reversed(stuck):
+            task.cancel()
+            await asyncio.sleep(1)
+        assert await last == {}
+
+    try:
+        loop.run_until_complete(asyncio.wait_for(run(), 60))
+    finally:
+        loop.close()
