@@ -20,12 +20,14 @@ from civitai_ext._version import __version__
 if TYPE_CHECKING:
     from civitai_ext import errors as errors
     from civitai_ext._async.client import AsyncCivitai as AsyncCivitai
+    from civitai_ext._async.output import AsyncOutput as AsyncOutput
     from civitai_ext._async.pager import AsyncPager as AsyncPager
-    from civitai_ext._async.workflows import AsyncWorkflow as AsyncWorkflow
+    from civitai_ext._async.workflow import AsyncWorkflow as AsyncWorkflow
     from civitai_ext._backoff import RetryPolicy as RetryPolicy
     from civitai_ext._sync.client import Civitai as Civitai
+    from civitai_ext._sync.output import Output as Output
     from civitai_ext._sync.pager import Pager as Pager
-    from civitai_ext._sync.workflows import Workflow as Workflow
+    from civitai_ext._sync.workflow import Workflow as Workflow
     from civitai_ext.air import Air as Air
     from civitai_ext.air import AirError as AirError
     from civitai_ext.errors import CivitaiError as CivitaiError
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
     from civitai_ext.levels import NsfwLevel as NsfwLevel
     from civitai_ext.progress import Progress as Progress
     from civitai_ext.steps import Step as Step
+    from civitai_ext.steps import arguments as arguments
 
 __all__ = [
     "Air",
     "AirError",
     "AsyncCivitai",
+    "AsyncOutput",
     "AsyncPager",
     "AsyncWorkflow",
     "BrowsingLevel",
@@ -46,12 +50,14 @@ __all__ = [
     "CivitaiError",
     "Estimate",
     "NsfwLevel",
+    "Output",
     "Pager",
     "Progress",
     "RetryPolicy",
     "Step",
     "Workflow",
     "__version__",
+    "arguments",
     "errors",
 ]
 
@@ -59,18 +65,21 @@ _WHERE = {
     "Air": "air",
     "AirError": "air",
     "AsyncCivitai": "_async.client",
+    "AsyncOutput": "_async.output",
     "AsyncPager": "_async.pager",
-    "AsyncWorkflow": "_async.workflows",
+    "AsyncWorkflow": "_async.workflow",
     "BrowsingLevel": "levels",
     "Civitai": "_sync.client",
     "CivitaiError": "errors",
     "Estimate": "estimates",
     "NsfwLevel": "levels",
+    "Output": "_sync.output",
     "Pager": "_sync.pager",
     "Progress": "progress",
     "RetryPolicy": "_backoff",
     "Step": "steps",
-    "Workflow": "_sync.workflows",
+    "Workflow": "_sync.workflow",
+    "arguments": "steps",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for Any

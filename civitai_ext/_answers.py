@@ -42,7 +42,11 @@ _CLASSES: Final[Mapping[int, type[errors.ApiError]]] = {
 }
 
 _LACKING: Final = re.compile(r"insufficient|not enough|n.t have enough|not have enough|not have sufficient", re.I)
-_MONEY: Final = re.compile(r"buzz|funds|balance|credit", re.I)
+_MONEY: Final = re.compile(r"buzz|funds|balance|credit|spend", re.I)
+_LIMIT: Final = re.compile(
+    r"(spend|buzz|budget)\w*[ -](\w+ ){0,3}(limit|cap)|(limit|cap|budget)\b.{0,40}\b(exceed|reach|used up|exhaust)",
+    re.I,
+)
 _TOO_FAR: Final = re.compile(r"too many pages|use cursors", re.I)
 _OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
 _TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.I | re.S)
@@ -280,8 +284,11 @@ def _moment(value: Any) -> datetime | None:
 def _class_of(status: int, body: Any, said: _Said) -> type[errors.ApiError]:
     if status == 403 and isinstance(body, dict) and body.get("error") == "Early Access":
         return errors.EarlyAccess
-    if status in (400, 402, 403) and _LACKING.search(said.message) and _MONEY.search(said.message):
-        return errors.InsufficientBuzz
+    if status in (400, 402, 403) and _MONEY.search(said.message):
+        if _LIMIT.search(said.message):
+            return errors.SpendLimitReached
+        if _LACKING.search(said.message):
+            return errors.InsufficientBuzz
     if status == 429 and _TOO_FAR.search(said.message):
         return errors.PageLimitReached
     return _CLASSES.get(status, errors.ServerError if status >= 500 else errors.ApiError)

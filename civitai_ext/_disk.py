@@ -66,6 +66,13 @@ class PartFile:
             self._file = self._path.open("xb")
         self._file.write(data)
 
+    def check(self, test: Callable[[Path], bool]) -> bool:
+        """Tell whether what was written passes a test; nothing written does not."""
+        if self._file is None:
+            return False
+        self._file.flush()
+        return test(self._path)
+
     def become(self, path: Path) -> None:
         """Give it its name, in place of a file that is there under that name."""
         assert self._file is not None, "nothing was written"  # noqa: S101

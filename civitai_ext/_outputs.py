@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 import attrs
 
-from civitai_api.orchestration.models import Blob, Workflow
+from civitai_api.orchestration.models import Blob, Workflow, WorkflowStep
 from civitai_api.runtime import ApiModel
 from civitai_ext._media import suffix_for
 from civitai_ext._reading import models_in, text
+from civitai_ext.errors import InvalidRequest
 
-__all__ = ["Output", "blob_stem", "file_stem", "is_error_page", "outputs_of", "suffix_of"]
+__all__ = [
+    "DEFAULT_PATTERN",
+    "Found",
+    "blob_stem",
+    "file_stems",
+    "is_error_page",
+    "output_of",
+    "outputs_of",
+    "suffix_of",
+    "texts_of",
+]
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}$")
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # no names for files on Windows
@@ -25,8 +38,19 @@ _ERROR_PAGE = re.compile(
 _BY_KIND = {"image": ".jpeg", "video": ".mp4", "audio": ".mp3", "model3d": ".glb"}
 
 
+_TEXTS: Mapping[str, str] = {
+    "audioCaptioning": "results.*.text",
+    "chatCompletion": "choices.*.message.content",
+    "echo": "message",
+    "mediaCaptioning": "caption",
+    "promptEnhancement": "enhancedPrompt",
+    "transcription": "text",
+}
+"""Where the texts are that steps give, by step type."""
+
+
 @attrs.frozen
-class Output:
+class Found:
     """A blob, and where in the workflow it was made.
 
     Attributes:
@@ -40,7 +64,7 @@ class Output:
     index: int
 
 
-def outputs_of(workflow: Workflow) -> list[Output]:
+def outputs_of(workflow: Workflow) -> list[Found]:
     """Every blob in the outputs of the steps, in order, each once.
 
     Outputs of step types that are not known yet are looked through too: whatever has an `id` and says whether it is
@@ -48,22 +72,48 @@ def outputs_of(workflow: Workflow) -> list[Output]:
     """
     found = []
     for place, step in enumerate(models_in(workflow.steps), start=1):
-        output = getattr(step, "output", None) or step.additional_properties.get("output")
-        blobs = {text(blob.id): blob for blob in _blobs(output)}
+        blobs = {text(blob.id) or text(blob.url): blob for blob in _blobs(output_of(step))}
         name = text(step.name) or f"step{place}"
-        found += [Output(blob, name, index) for index, blob in enumerate(blobs.values())]
+        found += [Found(blob, name, index) for index, blob in enumerate(blobs.values())]
     return found
+
+
+def output_of(step: WorkflowStep) -> Any:
+    """What a step gave: a model, or for a step type that is not known JSON; None if there is nothing yet."""
+    return getattr(step, "output", None) or step.additional_properties.get("output")
+
+
+def texts_of(workflow: Workflow) -> list[str]:
+    """Every text that steps gave, in order: answers of a chat, captions, transcriptions."""
+    found: list[str] = []
+    for step in models_in(workflow.steps):
+        output = output_of(step)
+        values = [output.to_dict() if isinstance(output, ApiModel) else output]
+        for name in _TEXTS.get(text(step.type), "text").split("."):
+            values = [held for value in values for held in _held(value, name)]
+        found += filter(None, map(text, values))
+    return found
+
+
+def _held(value: Any, name: str) -> list[Any]:
+    if name == "*":
+        return list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
+    return [value[name]] if isinstance(value, Mapping) and name in value else []
 
 
 def _blobs(value: Any) -> Iterator[Blob]:
     if isinstance(value, Blob):
         yield value
     elif isinstance(value, ApiModel):
-        for field in attrs.fields(type(value)):
-            yield from _blobs(getattr(value, field.name))
+        # Some are blobs by their fields, and not by their class.
+        if (blob := _blob_of(value.to_dict())) is not None:
+            yield blob
+        else:
+            for field in attrs.fields(type(value)):
+                yield from _blobs(getattr(value, field.name))
     elif isinstance(value, Mapping):
-        if isinstance(value.get("id"), str) and "available" in value:
-            yield Blob.from_dict(value)
+        if (blob := _blob_of(value)) is not None:
+            yield blob
         else:
             for item in value.values():
                 yield from _blobs(item)
@@ -72,13 +122,64 @@ def _blobs(value: Any) -> Iterator[Blob]:
             yield from _blobs(item)
 
 
-def file_stem(workflow_id: str, output: Output) -> str:
-    """The name of the file of an output, without its suffix: made of what no file system minds.
+def _blob_of(fields: Mapping[str, Any]) -> Blob | None:
+    """Read as a blob what is one, whatever it is called: a result of a transcoding, an epoch, an archive."""
+    if text(fields.get("id")) and "available" in fields:
+        return Blob.from_dict(fields)
+    if text(fields.get("blobName")) and text(fields.get("blobUrl")):
+        return Blob(id=fields["blobName"], url=fields["blobUrl"], available=True)
+    if "entryCount" in fields and text(fields.get("url")):
+        return Blob.from_dict({"type": "archive", "available": True, **fields})
+    return None
 
-    >>> file_stem("wf_01", Output(Blob(), "hero/../x", 0))
-    'wf_01-hero_x-0'
+
+DEFAULT_PATTERN = "{workflow}-{step}-{index}"
+
+_TOKENS = ("workflow", "step", "index", "number", "blob", "type", "date")
+
+
+def file_stems(pattern: str, workflow: Workflow, found: Sequence[Found]) -> list[str]:
+    """The paths of the files of outputs, below a folder and without their suffixes, each another one.
+
+    Args:
+        pattern: Text with tokens in braces; slashes in it make folders. What comes from the service is made of what no
+            file system minds.
+        workflow: The workflow.
+        found: Its outputs.
+
+    Raises:
+        InvalidRequest: The pattern has a token that there is not, or is no pattern.
+
+    >>> hero = Found(Blob(), "hero/../x", 0)
+    >>> file_stems("{workflow}-{step}-{index}", Workflow(id="wf_01"), [hero])
+    ['wf_01-hero_x-0']
+    >>> file_stems("{step}/{number:03}", Workflow(id="wf_01"), [hero, hero])
+    ['hero_x/001', 'hero_x/002']
     """
-    return "-".join(map(_plain, (workflow_id, output.step, str(output.index))))
+    made = workflow.created_at if isinstance(workflow.created_at, datetime) else None
+    stems: list[str] = []
+    for number, each in enumerate(found, start=1):
+        values: dict[str, Any] = {
+            "workflow": _plain(text(workflow.id)),
+            "step": _plain(each.step),
+            "index": each.index,
+            "number": number,
+            "blob": _plain(text(each.blob.id)),
+            "type": _plain(text(each.blob.type)),
+            "date": f"{made:%Y-%m-%d}" if made else "undated",
+        }
+        try:
+            stem = pattern.format_map(values).strip()
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+            known = ", ".join(f"{{{name}}}" for name in _TOKENS)
+            raise InvalidRequest(
+                f"pattern is {pattern!r}, in which {error} cannot be filled in", hint=f"There are {known}."
+            ) from None
+        if not stem or stem.endswith(("/", ".")) or PurePosixPath(stem).is_absolute():
+            raise InvalidRequest(f"pattern is {pattern!r}, which gives {stem!r}: no name of a file below the folder")
+        tries = (stem, *(f"{stem}-{more}" for more in range(2, len(found) + 2)))
+        stems.append(next(name for name in tries if name not in stems))
+    return stems
 
 
 def blob_stem(blob: Blob) -> str:

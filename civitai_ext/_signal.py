@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 __all__ = ["AsyncSignal", "Signal"]
 
@@ -17,9 +18,9 @@ class Signal:
         """Let it happen. Doing so again does nothing."""
         self._event.set()
 
-    def wait(self) -> None:
-        """Wait until it has happened."""
-        self._event.wait()
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it has happened, or until so many seconds are over."""
+        self._event.wait(timeout)
 
 
 class AsyncSignal:
@@ -34,6 +35,10 @@ class AsyncSignal:
         """Let it happen. Doing so again does nothing."""
         self._event.set()
 
-    async def wait(self) -> None:
-        """Wait until it has happened."""
-        await self._event.wait()
+    async def wait(self, timeout: float | None = None) -> None:
+        """Wait until it has happened, or until so many seconds are over."""
+        import asyncio
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._event.wait()

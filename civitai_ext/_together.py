@@ -1,8 +1,8 @@
-"""Several calls at once, a few at a time: one form for the asynchronous client and one for the other."""
+"""Several calls at once, so many at a time: one form for the asynchronous client and one for the other."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 __all__ = ["AsyncTogether", "Together", "in_batches"]
@@ -65,6 +65,49 @@ class Together(Generic[T, R]):
             raise failures[0]
         return [results[place] for place in range(len(items))]
 
+    def as_completed(self, items: Sequence[T]) -> Iterator[tuple[T, BaseException | None]]:
+        """Give every item when its call is over, with what it raised, in the order in which the calls end.
+
+        Whoever stops early, or is interrupted, does not wait for the calls that are under way: their threads are
+        daemons and end by themselves.
+
+        >>> dict(Together(len).as_completed([(1, 2)]))
+        {(1, 2): None}
+        """
+        from contextvars import copy_context
+        from queue import Empty, SimpleQueue
+        from threading import Lock, Thread
+
+        ended: SimpleQueue[tuple[T, BaseException | None]] = SimpleQueue()
+        waiting, lock, stopped = iter(items), Lock(), False
+
+        def work() -> None:
+            while not stopped:
+                with lock:
+                    taken = next(((item,) for item in waiting), None)
+                if taken is None:
+                    return
+                failure: BaseException | None = None
+                try:
+                    self._function(taken[0])
+                except BaseException as error:
+                    failure = error
+                ended.put((taken[0], failure))
+
+        for _ in range(min(self._most, len(items))):
+            Thread(target=copy_context().run, args=(work,), name="civitai-wait", daemon=True).start()
+        left = len(items)
+        try:
+            while left:
+                try:
+                    found = ended.get(timeout=0.5)  # without a limit, Ctrl-C would not get through on Windows
+                except Empty:
+                    continue
+                left -= 1
+                yield found
+        finally:
+            stopped = True
+
 
 class AsyncTogether(Generic[T, R]):
     """Calls a coroutine function for several items, in tasks. See `Together`."""
@@ -99,6 +142,34 @@ class AsyncTogether(Generic[T, R]):
         if failure is not None:
             raise failure
         return [results[place] for place in range(len(items))]
+
+    async def as_completed(self, items: Sequence[T]) -> AsyncIterator[tuple[T, BaseException | None]]:
+        """Give every item when its call is over, with what it raised, in the order in which the calls end.
+
+        Whoever stops early cancels the calls that are under way.
+        """
+        import asyncio
+
+        ended: asyncio.Queue[tuple[T, BaseException | None]] = asyncio.Queue()
+
+        async def work(waiting: Iterator[T]) -> None:
+            for item in waiting:
+                failure: BaseException | None = None
+                try:
+                    await self._function(item)
+                except Exception as error:
+                    failure = error
+                ended.put_nowait((item, failure))
+
+        waiting = iter(items)
+        tasks = [asyncio.create_task(work(waiting)) for _ in range(min(self._most, len(items)))]
+        try:
+            for _ in items:
+                yield await ended.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def in_batches(items: Sequence[T], size: int) -> list[list[T]]:

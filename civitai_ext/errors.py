@@ -12,6 +12,7 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     │   ├── PermissionDenied                 403
     │   │   ├── EarlyAccess                  the file has to be bought, or waited for
     │   │   └── InsufficientBuzz             the account cannot pay for the work
+    │   │       └── SpendLimitReached        … or a limit of the token or the app does not let it
     │   ├── NotFound (LookupError)           404
     │   ├── Conflict                         409
     │   ├── Gone                             410
@@ -72,9 +73,11 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "ServiceOverloaded",
+    "SpendLimitReached",
     "UnexpectedResponse",
     "UnprocessableContent",
     "UnsupportedMediaType",
+    "ValidationWarning",
     "WaitTimeout",
     "WorkflowCanceled",
     "WorkflowError",
@@ -89,6 +92,7 @@ class CivitaiError(Exception):
     Attributes:
         message: What happened.
         hint: What to do about it; None if there is nothing to say.
+        external_id: Where a submit failed whose workflow may have been accepted, the key to submit it again with.
 
     >>> str(CivitaiError("The kettle is empty", hint="Fill it."))
     'The kettle is empty. Fill it.'
@@ -98,6 +102,7 @@ class CivitaiError(Exception):
 
     message: str
     hint: str | None
+    external_id: str | None = None
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -138,6 +143,13 @@ class ConfigurationError(CivitaiError, ValueError):
 
 class InvalidRequest(CivitaiError, ValueError):
     """A call that the service would refuse, or would understand in another way. It was not sent."""
+
+
+class ValidationWarning(UserWarning):
+    """A request has a value beyond what the documents say. It is sent all the same: the service decides.
+
+    Turned into errors by `validate="strict"` of the call, and left out by `validate="off"`.
+    """
 
 
 # ------------------------------------------------------------------------------------------------------------- answers
@@ -274,8 +286,18 @@ class InsufficientBuzz(PermissionDenied):
     """The account does not have the Buzz that the work costs (403). Nothing was charged."""
 
     default_hint = (
-        "Buy or earn Buzz, or allow more kinds of it with `currencies`; an estimate shows what the work costs."
+        "Buy or earn Buzz, or allow more kinds of it with `currencies`; an estimate shows what the work costs. "
+        "The token may have a limit of its own, too: see `buzz_limit` of `civitai.me()`."
     )
+
+
+class SpendLimitReached(InsufficientBuzz):
+    """A limit on what the token or the app may spend is used up (403). Nothing was charged.
+
+    The service does not always tell it from an empty account, and so it is an `InsufficientBuzz` too.
+    """
+
+    default_hint = "`civitai.me()` shows the token's `buzz_limit`; wait until it is renewed, or raise it."
 
 
 class NotFound(ApiError, LookupError):
@@ -431,13 +453,31 @@ class WorkflowError(CivitaiError):
 
     Attributes:
         workflow: The workflow as it was last read.
+        step: The name of the first step that failed; None if none did.
+        reason: What the service says about it, such as `no_provider_available`; None if it says nothing.
+        blocked_reason: Why its content was refused; None if it was not. Submitting it again does not help.
     """
 
     workflow: Any
+    step: str | None
+    reason: str | None
+    blocked_reason: str | None
 
-    def __init__(self, message: str = "", *, workflow: Any, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        workflow: Any,
+        step: str | None = None,
+        reason: str | None = None,
+        blocked_reason: str | None = None,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.workflow = workflow
+        self.step = step
+        self.reason = reason
+        self.blocked_reason = blocked_reason
 
     @property
     def workflow_id(self) -> str | None:
@@ -459,19 +499,25 @@ class WorkflowCanceled(WorkflowError):
 
 
 class WaitTimeout(CivitaiError, TimeoutError):
-    """A workflow was not done within the time that was to be waited. It has not been stopped.
+    """Something was not done within the time that was to be waited.
 
     Attributes:
-        workflow_id: With it the waiting can be taken up again.
+        workflow_id: The workflow; with it the waiting can be taken up again. The first one, if several were waited for.
+        workflow_ids: All that were not done.
     """
 
     default_hint = "The work goes on: attach to it again by its id, or cancel it."
 
-    workflow_id: str
+    workflow_ids: tuple[str, ...]
 
-    def __init__(self, message: str = "", *, workflow_id: str, hint: str | None = None) -> None:
+    def __init__(self, message: str = "", *, workflow_ids: Sequence[str] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.workflow_id = workflow_id
+        self.workflow_ids = tuple(workflow_ids)
+
+    @property
+    def workflow_id(self) -> str:
+        """The first of them; an empty text if it was no workflow that was waited for."""
+        return next(iter(self.workflow_ids), "")
 
 
 class BudgetExceeded(CivitaiError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -10,7 +10,7 @@ import attrs
 from civitai_ext._reading import number, record, text
 
 if TYPE_CHECKING:
-    from civitai_api.orchestration.models import Workflow
+    from civitai_api.orchestration.models import Workflow, WorkflowTemplate
 
 __all__ = ["Estimate"]
 
@@ -28,6 +28,8 @@ class Estimate:
         fees: What is paid for resources, by their name.
         currencies: What would be taken from each kind of Buzz (`blue`, `green`, `yellow`).
         affordable: Whether the account can pay; None if the service did not say.
+        warnings: What may not come out as it was meant: values beyond the documented limits, and values that the
+            service took for others.
     """
 
     total: float | None
@@ -38,10 +40,17 @@ class Estimate:
     fees: Mapping[str, float]
     currencies: Mapping[str, float]
     affordable: bool | None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, workflow: Workflow) -> Estimate:
-        """Read it from the service's answer to a what-if submit."""
+    def of(cls, workflow: Workflow, *, sent: WorkflowTemplate | None = None, warnings: Iterable[str] = ()) -> Estimate:
+        """Read it from the service's answer to a what-if submit.
+
+        Args:
+            workflow: The answer.
+            sent: What was asked for.
+            warnings: What was found before it was asked for.
+        """
         answer = workflow.to_dict()
         cost = record(answer.get("cost"))
         transactions = record(answer.get("transactions"))
@@ -61,6 +70,7 @@ class Estimate:
             fees=_numbers(cost.get("fees")),
             currencies=currencies,
             affordable=not short if isinstance(short, bool) or transactions else None,
+            warnings=(*warnings, *(_substitutions(sent.to_dict(), answer) if sent is not None else ())),
         )
 
     def __str__(self) -> str:
@@ -68,6 +78,23 @@ class Estimate:
         split = ", ".join(f"{amount} {kind}" for kind, amount in self.currencies.items())
         short = "" if self.affordable is not False else ", more than the account holds"
         return f"{price}{f' ({split})' if split else ''}{short}"
+
+
+def _substitutions(sent: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[str]:
+    """What the service took for something else: numbers, switches and AIRs of the steps' inputs."""
+    asked, understood = sent.get("steps"), answer.get("steps")
+    if not isinstance(asked, list) or not isinstance(understood, list):
+        return
+    for place, (wanted, found) in enumerate(zip(asked, understood, strict=False), start=1):
+        given = record(record(found).get("input"))
+        for name, value in record(record(wanted).get("input")).items():
+            plain = isinstance(value, (bool, int, float)) or text(value).casefold().startswith("urn:air:")
+            if plain and name in given and _folded(given[name]) != _folded(value):
+                yield f"steps[{place}].input: {name} is {value!r}, and the service takes it for {given[name]!r}"
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
 
 
 def _numbers(value: Any) -> dict[str, float]:

@@ -7,14 +7,16 @@ value will be, and orders the two.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from civitai_api.runtime import ApiModel, Reference, dump
 from civitai_ext.errors import InvalidRequest
 
-__all__ = ["OutputReference", "Step", "StepLike", "build_steps"]
+__all__ = ["ArgumentReference", "OutputReference", "Step", "StepLike", "arguments", "build_steps"]
+
+_ARGUMENTS = "$arguments"
 
 
 class OutputReference(Reference):
@@ -58,6 +60,35 @@ class OutputReference(Reference):
 
     def __repr__(self) -> str:
         return f"<{self._step.name or 'unnamed step'}: {self.path}>"
+
+
+class ArgumentReference(Reference):
+    """A place in the arguments of the workflow, to be put in a step's input: see `arguments`."""
+
+    __slots__ = ()
+
+    def __init__(self, path: str = "") -> None:
+        super().__init__(_ARGUMENTS, path)
+
+    def __getitem__(self, key: str | int) -> ArgumentReference:
+        if isinstance(key, int):
+            return ArgumentReference(f"{self.path}[{key}]")
+        return ArgumentReference(f"{self.path}.{key}" if self.path else key)
+
+    def __iter__(self) -> Any:
+        raise TypeError("arguments cannot be gone through; name one by its key")
+
+    def __repr__(self) -> str:
+        return f"<arguments: {self.path}>"
+
+
+arguments = ArgumentReference()
+"""The arguments of the workflow that a step will be in: `arguments["prompt"]` in a step's input stands for what the
+workflow is submitted with as `arguments={"prompt": …}`.
+
+>>> arguments["styles"][0].to_wire()
+{'$ref': '$arguments', 'path': 'styles[0]'}
+"""
 
 
 class Step:
@@ -134,13 +165,12 @@ StepLike = Step | ApiModel | Mapping[str, Any]
 """What a step may be given as: a `Step`, an input model, a generated step template, or a template as a plain dict."""
 
 
-def build_steps(steps: Sequence[StepLike]) -> list[dict[str, Any]]:
+def build_steps(steps: Sequence[StepLike], arguments: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Turn steps into the templates of one workflow: named, with their references resolved.
 
     Raises:
-        InvalidRequest: There is no step, a name stands twice, or a reference leads to a step that is not in the
-        workflow or
-            goes round in a circle.
+        InvalidRequest: There is no step, a name stands twice, or a reference goes round in a circle or leads to a step
+            or an argument that the workflow does not have.
     """
     if not steps:
         raise InvalidRequest("A workflow needs at least one step")
@@ -161,6 +191,7 @@ def build_steps(steps: Sequence[StepLike]) -> list[dict[str, Any]]:
     named = {id(step): str(template["name"]) for step, template in zip(steps, templates, strict=True)}
     resolved = [_resolve(template, named) for template in templates]
     _check_order(resolved)
+    _check_arguments(resolved, arguments or {})
     return resolved
 
 
@@ -199,7 +230,7 @@ def _check_order(templates: Sequence[Mapping[str, Any]]) -> None:
     needs: dict[str, set[str]] = {}
     for template in templates:
         wanted = set()
-        for target in _targets(template["input"]):
+        for target, _ in _references(template["input"]):
             if re.fullmatch(r"\$\d+", target) and int(target[1:]) < len(names):
                 wanted.add(names[int(target[1:])])
             elif target in names:
@@ -217,12 +248,28 @@ def _check_order(templates: Sequence[Mapping[str, Any]]) -> None:
         raise InvalidRequest(f"The references of {' and '.join(needs)} go round in a circle")
 
 
-def _targets(value: Any) -> set[str]:
+def _check_arguments(templates: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]) -> None:
+    for template in templates:
+        for target, path in _references(template["input"]):
+            name = re.split(r"[.\[]", path, maxsplit=1)[0]
+            if target == _ARGUMENTS and name not in arguments:
+                raise InvalidRequest(
+                    f"Step {template['name']!r} refers to the argument {name!r}, and the workflow has no such argument",
+                    hint=f"Give arguments={{{name!r}: …}} to the same call.",
+                )
+
+
+def _references(value: Any) -> Iterator[tuple[str, str]]:
+    """The name and the path of every reference in an input."""
     if isinstance(value, dict):
         if value.keys() == {"$ref", "path"} and isinstance(value["$ref"], str):
-            return {value["$ref"]}
-        return set().union(*map(_targets, value.values()))
-    return set().union(*map(_targets, value)) if isinstance(value, list) else set()
+            yield value["$ref"], str(value["path"])
+        else:
+            for item in value.values():
+                yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
 
 
 def timespan(span: timedelta) -> str:

@@ -37,6 +37,8 @@ RULES: dict[str, str] = {
     r"\b(_?)aiter(_\w+)": r"\1iter\2",
     r"\b__a(iter|next|enter|exit)__": r"__\1__",
     r"\baclose\b": "close",
+    r"\baclosing\b": "closing",
+    r"\basyncio\.CancelledError\b": "KeyboardInterrupt",
     r"\bimport asyncio\b": "import time",
     r"\basyncio\.sleep\b": "time.sleep",
     r"\.asyncio(_detailed)?\b": r".sync\1",

@@ -13,7 +13,7 @@ import attrs
 
 from civitai_api.runtime import Request, Response, UnexpectedAnswer
 from civitai_ext._answers import error_for, unexpected
-from civitai_ext._async.http import DEFAULT_TIMEOUT, AsyncHttp
+from civitai_ext._async.http import AsyncHttp
 from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled, pause_after
 from civitai_ext._cache import may_be_kept
 from civitai_ext._config import Config, origin_of
@@ -120,6 +120,7 @@ class AsyncTransport:
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
+        held: bool = False,
     ) -> Response:
         """Send an operation, again where that is safe and may help, and give back the answer.
 
@@ -131,6 +132,7 @@ class AsyncTransport:
             extra_headers: Headers to send besides.
             extra_query: Parameters to put after those of the operation.
             policy: When to send again, instead of the client's own policy.
+            held: Whether the service holds it back on purpose, so that it must not keep others waiting.
 
         Raises:
             ApiError: The service answered with an error; the subclass says which.
@@ -150,8 +152,7 @@ class AsyncTransport:
         content = request.content
         policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
-        # What may be silent for longer than usual is held by the service on purpose, and would keep others waiting.
-        turn = Turn(origin_of(url), counted=timeout is None or timeout <= DEFAULT_TIMEOUT)
+        turn = Turn(origin_of(url), counted=not held)
         attempt, began, in_line = 1, None, 0.0
         try:
             while True:
@@ -192,6 +193,7 @@ class AsyncTransport:
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
+        held: bool = False,
     ) -> T:
         """Send an operation as `send` does, and give back what its answer says.
 
@@ -199,7 +201,7 @@ class AsyncTransport:
             UnexpectedResponse: The answer is not what the operation's document describes, such as an HTML page.
         """
         response = await self.send(
-            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy
+            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy, held=held
         )
         try:
             return request.decode(response)

@@ -21,7 +21,7 @@ from civitai_ext._limiter import Limiter, Turn
 from civitai_ext._options import checked_headers
 from civitai_ext._redact import public_url
 from civitai_ext._signal import Signal
-from civitai_ext._sync.http import DEFAULT_TIMEOUT, Http
+from civitai_ext._sync.http import Http
 from civitai_ext.errors import ApiError, CivitaiError, ConnectionFailed, InvalidRequest, UnexpectedResponse
 
 __all__ = ["Transport"]
@@ -121,6 +121,7 @@ class Transport:
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
+        held: bool = False,
     ) -> Response:
         """Send an operation, again where that is safe and may help, and give back the answer.
 
@@ -132,6 +133,7 @@ class Transport:
             extra_headers: Headers to send besides.
             extra_query: Parameters to put after those of the operation.
             policy: When to send again, instead of the client's own policy.
+            held: Whether the service holds it back on purpose, so that it must not keep others waiting.
 
         Raises:
             ApiError: The service answered with an error; the subclass says which.
@@ -151,8 +153,7 @@ class Transport:
         content = request.content
         policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
-        # What may be silent for longer than usual is held by the service on purpose, and would keep others waiting.
-        turn = Turn(origin_of(url), counted=timeout is None or timeout <= DEFAULT_TIMEOUT)
+        turn = Turn(origin_of(url), counted=not held)
         attempt, began, in_line = 1, None, 0.0
         try:
             while True:
@@ -193,6 +194,7 @@ class Transport:
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
+        held: bool = False,
     ) -> T:
         """Send an operation as `send` does, and give back what its answer says.
 
@@ -200,7 +202,7 @@ class Transport:
             UnexpectedResponse: The answer is not what the operation's document describes, such as an HTML page.
         """
         response = self.send(
-            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy
+            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy, held=held
         )
         try:
             return request.decode(response)

@@ -144,7 +144,7 @@ def test_a_download_is_begun_again_when_it_breaks(civitai: Civitai, server: Faul
 def test_no_page_or_error_is_saved_as_a_file(
     civitai: Civitai, server: FaultServer, tmp_path: Path, page: Answer
 ) -> None:
-    with pytest.raises(errors.UnexpectedResponse):
+    with pytest.raises((errors.UnexpectedResponse, errors.NotFound)):
         saved(civitai, server, tmp_path, page)
     assert list(tmp_path.iterdir()) == []
 

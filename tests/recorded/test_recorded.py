@@ -103,7 +103,9 @@ def test_an_estimate(civitai: Civitai) -> None:
 
 def test_a_workflow_that_the_service_refuses(civitai: Civitai) -> None:
     with pytest.raises(errors.BadRequest) as caught:
-        civitai.workflows.submit({"$type": "imageGen", "input": {"engine": "flux2"}}, external_id="recorded-1")
+        civitai.workflows.submit(
+            {"$type": "imageGen", "input": {"engine": "flux2"}}, external_id="recorded-1", validate="off"
+        )
     assert any("prompt" in field for field in caught.value.issues)
     assert caught.value.request_id
 
@@ -118,13 +120,13 @@ def test_a_workflow_from_submit_to_its_end(civitai: Civitai, advance: Callable[[
     advance(60)
     seen: list[Progress] = []
     done = workflow.wait(on_progress=seen.append)
-    assert [(each.status, each.fraction) for each in seen] == [("succeeded", 1.0)]
+    assert [each.status for each in seen] == ["processing", "succeeded"]
     (step,) = done.steps
     assert isinstance(step, ImageGenStep)
     assert (step.name, step.input) == ("hero", CAT)
     (picture,) = done.outputs
     assert str(picture.url).startswith(f"{civitai.config.orchestration_url}/v2/consumer/blobs/")
-    assert (picture.url_expires_at or datetime.min.replace(tzinfo=UTC)) > datetime(2026, 8, 2, 12, tzinfo=UTC)
+    assert (picture.blob.url_expires_at or datetime.min.replace(tzinfo=UTC)) > datetime(2026, 8, 2, 12, tzinfo=UTC)
 
 
 def test_a_workflow_that_fails(civitai: Civitai, advance: Callable[[float], None]) -> None:

@@ -8,7 +8,6 @@ from typing import assert_type
 
 from civitai_api.orchestration.api.workflows import get_workflow
 from civitai_api.orchestration.models import (
-    Blob,
     Flux2KleinCreateImageInput,
     ImageGenStep,
     ImageUpscalerInput,
@@ -27,11 +26,13 @@ from civitai_ext import (
     AsyncWorkflow,
     Civitai,
     Estimate,
+    Output,
     Pager,
     Progress,
     RetryPolicy,
     Step,
     Workflow,
+    arguments,
     errors,
 )
 from civitai_ext.catalogue import Model, ModelVersion
@@ -76,8 +77,22 @@ def generation(civitai: Civitai, air: Air) -> None:
     assert_type(workflow, Workflow)
     done = workflow.wait(timeout=600, on_progress=print)
     assert_type(done, Workflow)
-    assert_type(done.save("out/"), list[Path])
-    assert_type(done.outputs, list[Blob])
+    paths: list[Path] = done.save("out/", pattern="{date}/{step}-{number:03}", exists="skip")
+    print(paths, [skipped.reason for skipped in done.save("out/").skipped])
+    assert_type(done.outputs, list[Output])
+    assert_type(done.images[0].read(), bytes)
+    assert_type(done.text, list[str])
+    for change in workflow.events():
+        assert_type(change, Progress)
+    assert_type(civitai.workflows.wait(workflow), Workflow)
+    assert_type(civitai.workflows.wait("wf_1"), Workflow)
+    assert_type(civitai.workflows.wait([workflow, "wf_1"]), list[Workflow])
+    for finished in civitai.workflows.as_completed([workflow]):
+        assert_type(finished, Workflow)
+    civitai.workflows.submit(
+        ImageUpscalerInput(image=arguments["picture"]), arguments={"picture": "https://x/y.png"}, validate="strict"
+    )
+    assert_type(civitai.workflows.steps.get("wf_1", "hero"), WorkflowStep)
     for step in done.steps:
         assert_type(step, WorkflowStep)
         if isinstance(step, ImageGenStep) and step.output:
@@ -106,7 +121,13 @@ async def asynchronous() -> None:
         assert_type(workflow, AsyncWorkflow)
         await workflow.wait(timeout=5)
         assert_type(await get_workflow.asyncio(civitai.transport, workflow_id=workflow.id), WorkflowData)
-        assert_type(await civitai.workflows.attach("wf").save("out"), list[Path])
+        saved: list[Path] = await civitai.workflows.attach("wf").save("out")
+        print(saved, await workflow.images[0].read())
+        assert_type(await civitai.workflows.wait([workflow]), list[AsyncWorkflow])
+        async for finished in civitai.workflows.as_completed(["wf_1"]):
+            assert_type(finished, AsyncWorkflow)
+        async for change in workflow.events():
+            assert_type(change, Progress)
 
 
 def low_level(civitai: Civitai) -> None:

@@ -39,6 +39,7 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.PermissionDenied("text", **API),
     errors.EarlyAccess("text", deadline=datetime(2026, 1, 2, tzinfo=UTC), **API),
     errors.InsufficientBuzz("text", **API),
+    errors.SpendLimitReached("text", **API),
     errors.NotFound("text", **API),
     errors.Conflict("text", **API),
     errors.Gone("text", **API),
@@ -57,10 +58,10 @@ SAMPLES: list[errors.CivitaiError] = [
     ),
     errors.BlobUnavailable("text", blob_id="b1", reason="blocked"),
     errors.WorkflowError("text", workflow={"id": "w1"}),
-    errors.WorkflowFailed("text", workflow={"id": "w1"}),
+    errors.WorkflowFailed("text", workflow={"id": "w1"}, step="a", reason="r", blocked_reason="b"),
     errors.WorkflowExpired("text", workflow={"id": "w1"}),
     errors.WorkflowCanceled("text", workflow={"id": "w1"}),
-    errors.WaitTimeout("text", workflow_id="w1"),
+    errors.WaitTimeout("text", workflow_ids=["w1", "w2"]),
     errors.BudgetExceeded("text", estimate={"total": 8}),
 ]
 
@@ -78,7 +79,7 @@ def test_the_samples_are_all_there_is() -> None:
     classes = {
         name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__
     }
-    assert classes == set(errors.__all__) == {type(sample).__name__ for sample in SAMPLES}
+    assert classes == set(errors.__all__) == {"ValidationWarning", *(type(sample).__name__ for sample in SAMPLES)}
     assert sorted(errors.__all__) == errors.__all__
 
 
@@ -99,6 +100,7 @@ def test_errors_can_be_copied_pickled_and_read(error: errors.CivitaiError) -> No
         (errors.InvalidRequest, [ValueError]),
         (errors.NotFound, [errors.ApiError, LookupError]),
         (errors.InsufficientBuzz, [errors.PermissionDenied]),
+        (errors.SpendLimitReached, [errors.InsufficientBuzz]),
         (errors.EarlyAccess, [errors.PermissionDenied]),
         (errors.ServiceOverloaded, [errors.ServerError]),
         (errors.ConnectionFailed, [ConnectionError, OSError]),
@@ -250,6 +252,19 @@ def test_bodies_that_are_no_json(content: bytes, media_type: str, message: str, 
 def test_too_little_buzz_is_told_apart(body: Any) -> None:
     assert type(fail(403, body)) is errors.InsufficientBuzz
     assert type(fail(404, body)) is errors.NotFound
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Buzz limit exceeded for this application",
+        "This token's spend limit has been reached",
+        {"title": "Forbidden", "detail": "The daily budget of 500 Buzz is used up"},
+    ],
+)
+def test_a_limit_of_the_token_is_told_apart(body: Any) -> None:
+    assert type(fail(403, body)) is errors.SpendLimitReached
+    assert type(fail(429, body)) is errors.RateLimited
 
 
 def test_other_refusals_are_not_taken_for_too_little_buzz() -> None:

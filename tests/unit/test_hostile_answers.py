@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from civitai_api.orchestration.models import Workflow
-from civitai_ext._outputs import file_stem, outputs_of, suffix_of
-from civitai_ext._sync.workflows import _reasons
+from civitai_ext import Workflow as Handle
+from civitai_ext import errors
+from civitai_ext._outputs import suffix_of
 from civitai_ext.estimates import Estimate
 from civitai_ext.progress import Progress
 
@@ -32,11 +34,13 @@ WHOLE: dict[str, Any] = {
             "status": "failed",
             "estimatedProgressRate": 0.5,
             "jobs": [{"id": "j", "status": "failed", "queuePosition": {"precedingJobs": 2}, "reason": "timeout"}],
+            "blockedReason": "no",
             "output": {
                 "images": [{"type": "image", "id": "b.png", "available": True, "url": "https://x/y"}],
                 "errors": [],
             },
         },
+        {"$type": "chatCompletion", "name": "t", "output": {"choices": [{"message": {"content": "hello"}}]}},
         {"$type": "unheard-of", "name": "b", "status": "processing", "output": {"x": [{"id": "c", "available": True}]}},
     ],
 }
@@ -73,12 +77,23 @@ def test_a_workflow_of_any_shape_can_be_looked_at(body: dict[str, Any]) -> None:
     progress = Progress.of(workflow, 1.0)
     assert 0 <= progress.fraction <= 1
     assert str(progress)
-    for output in outputs_of(workflow):
-        stem = file_stem(str(workflow.id), output)
-        assert stem
-        assert not set(stem) & set("/\\:\0")
+    handle = Handle(None, "wf_1", workflow)
+    for output in handle.outputs:
+        assert output.stem
+        assert not set(output.stem) & set("/\\:\0")
         assert suffix_of("", output.blob, str(output.blob.url)).startswith(".")
-    assert all(isinstance(reason, str) for reason in _reasons(workflow.steps))
+        assert repr(output)
+        assert isinstance(output.unavailable, (str, type(None)))
+    assert len({output.stem for output in handle.outputs}) == len(handle.outputs)
+    assert all(isinstance(text, str) for text in handle.text)
+    assert len(handle.images + handle.videos + handle.audio + handle.models3d) <= len(handle.outputs)
+    assert handle._repr_html_().startswith("<div><b>wf_1</b>")
+    assert (handle.tags, handle.metadata, handle.created_at, handle.ephemeral) is not None
+    if handle.status in ("failed", "expired", "canceled"):
+        with pytest.raises(errors.WorkflowError) as caught:
+            handle.raise_for_status()
+        error = caught.value
+        assert {type(error.reason), type(error.blocked_reason), type(error.step)} <= {str, type(None)}
 
 
 @given(damaged())

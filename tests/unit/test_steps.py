@@ -16,7 +16,7 @@ from civitai_api.orchestration.models import (
 from civitai_api.runtime import Reference
 from civitai_ext import Step
 from civitai_ext.errors import InvalidRequest
-from civitai_ext.steps import StepLike, build_steps, timespan
+from civitai_ext.steps import StepLike, arguments, build_steps, timespan
 
 
 def hero(**options: Any) -> Step:
@@ -103,8 +103,15 @@ def test_duplicate_names_and_circles_are_refused() -> None:
 
 
 def test_references_to_arguments_and_loop_variables_are_let_through() -> None:
-    for name in ("$arguments", "$item"):
-        build_steps([EchoInput(message=Reference(name, "prompt"))])
+    build_steps([EchoInput(message=Reference("$item", "prompt"))])
+    build_steps([EchoInput(message=arguments["prompt"])], {"prompt": "a cat"})
+    build_steps([EchoInput(message=arguments["styles"][0]["name"])], {"styles": [{"name": "x"}]})
+
+
+@pytest.mark.parametrize("given", [None, {}, {"prompts": "x"}])
+def test_an_argument_that_is_not_given_is_an_error(given: dict[str, Any] | None) -> None:
+    with pytest.raises(InvalidRequest, match=r"Step 'step1' refers to the argument 'prompt'.*Give arguments="):
+        build_steps([EchoInput(message=arguments["prompt"])], given)
 
 
 def test_no_step_and_something_else_are_refused() -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from pkg._async.other import AsyncOther, _AsyncHidden
 
@@ -40,7 +40,11 @@ class AsyncThing:
         async for item in other:
             await item.use([x async for x in item.aiter_bytes()])
             await get_thing.asyncio(item)
-        await other.aclose()
+        try:
+            async with aclosing(other):
+                await other.aclose()
+        except asyncio.CancelledError:
+            pass
 '''
 
 DERIVED = '''# Derived from pkg/_async/thing.py by scripts/unasync.py: change that file, then run `make fix`.
@@ -50,7 +54,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from pkg._sync.other import Other, _Hidden
 
@@ -74,7 +78,11 @@ class Thing:
         for item in other:
             item.use(list(item.iter_bytes()))
             get_thing.sync(item)
-        other.close()
+        try:
+            with closing(other):
+                other.close()
+        except KeyboardInterrupt:
+            pass
 '''
 
 

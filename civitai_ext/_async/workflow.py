@@ -1,0 +1,338 @@
+"""A workflow at the service: watching it, changing it, and what it gave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from civitai_api.orchestration import models
+from civitai_ext._async.blob_files import Exists, save_blob
+from civitai_ext._async.output import AsyncOutput
+from civitai_ext._async.waiting import AsyncWatch
+from civitai_ext._display import workflow_html
+from civitai_ext._outcome import failure_of
+from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of, texts_of
+from civitai_ext._reading import models_in, text
+from civitai_ext._saved import SavedFiles, Skipped
+from civitai_ext._together import AsyncTogether
+from civitai_ext.errors import BlobUnavailable, CivitaiError, WaitTimeout
+from civitai_ext.progress import FINAL_STATUSES, Progress
+
+if TYPE_CHECKING:
+    from civitai_ext._async.workflows import AsyncWorkflows
+
+__all__ = ["DEFAULT_TIMEOUT", "AsyncWorkflow"]
+
+logger: Final = logging.getLogger("civitai_ext")
+
+DEFAULT_TIMEOUT: Final = 600.0
+"""Seconds that a workflow is waited for."""
+
+_MOST_SAVED: Final = 4
+"""How many files are fetched at once."""
+_MOST_SHOWN: Final = 8
+"""How many images a workflow shows in a notebook."""
+
+
+class AsyncWorkflow:
+    """A workflow at the service: what is known of it, and what can be done with it.
+
+    What it tells is from when it was last read: by the submit, by `refresh`, or while it was waited for. In a notebook
+    it shows its steps and its images.
+
+    Attributes:
+        id: The service's name for it; with it `civitai.workflows.attach` finds it again, from any process.
+        snapshot: The whole of it as it was last read; None if it has not been read yet.
+    """
+
+    def __init__(self, workflows: AsyncWorkflows | None, id: str, snapshot: models.Workflow | None = None) -> None:
+        self._workflows = workflows
+        self.id = id
+        self.snapshot = snapshot
+        self._outputs: tuple[models.Workflow, list[AsyncOutput]] | None = None
+
+    # ------------------------------------------------------------------------------------------------ what is known
+
+    @property
+    def status(self) -> str:
+        """Its status when it was last read, such as `processing`; `unknown` if it never was."""
+        return (text(self.snapshot.status) if self.snapshot is not None else "") or "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is over, with or without success."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether the service forgets it once it is over."""
+        return self.snapshot is not None and self.snapshot.ephemeral is True
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was submitted; None if that is not known."""
+        made = self.snapshot.created_at if self.snapshot is not None else None
+        return made if isinstance(made, datetime) else None
+
+    @property
+    def steps(self) -> list[models.WorkflowStep]:
+        """Its steps as they were last read, each of the class of its type."""
+        return models_in(self.snapshot.steps) if self.snapshot is not None else []
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        return [tag for tag in (self.snapshot.tags if self.snapshot is not None else ()) or () if isinstance(tag, str)]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The values of your own that are kept with it."""
+        held = self.snapshot.metadata if self.snapshot is not None else None
+        return held if isinstance(held, dict) else {}
+
+    @property
+    def cost(self) -> models.WorkflowCost | None:
+        """What it cost; None if the service did not say."""
+        return next(iter(models_in([self.snapshot.cost])), None) if self.snapshot is not None else None
+
+    def raise_for_status(self) -> None:
+        """Raise the error for a workflow that ended without success.
+
+        Raises:
+            WorkflowFailed: A step failed. So do `WorkflowExpired` and `WorkflowCanceled`; all hold the workflow.
+        """
+        error = failure_of(self.snapshot, self) if self.snapshot is not None else None
+        if error is not None:
+            raise error
+
+    # ------------------------------------------------------------------------------------------------- what it gave
+
+    @property
+    def outputs(self) -> list[AsyncOutput]:
+        """Every file that its steps gave, in order: images, videos, audio, 3D models, and whatever else."""
+        if self.snapshot is None:
+            return []
+        if self._outputs is None or self._outputs[0] is not self.snapshot:
+            transport = self._workflows.transport if self._workflows is not None else None
+            found = outputs_of(self.snapshot)
+            stems = file_stems(DEFAULT_PATTERN, self.snapshot, found)
+            listed = [AsyncOutput(transport, each, stem) for each, stem in zip(found, stems, strict=True)]
+            self._outputs = (self.snapshot, listed)
+        return list(self._outputs[1])
+
+    @property
+    def images(self) -> list[AsyncOutput]:
+        """The images among the outputs."""
+        return self._of_type("image")
+
+    @property
+    def videos(self) -> list[AsyncOutput]:
+        """The videos among the outputs."""
+        return self._of_type("video")
+
+    @property
+    def audio(self) -> list[AsyncOutput]:
+        """The sound files among the outputs."""
+        return self._of_type("audio")
+
+    @property
+    def models3d(self) -> list[AsyncOutput]:
+        """The 3D models among the outputs."""
+        return self._of_type("model3d")
+
+    @property
+    def text(self) -> list[str]:
+        """Every text that its steps gave, in order: answers of a chat, captions, transcriptions."""
+        return texts_of(self.snapshot) if self.snapshot is not None else []
+
+    def _of_type(self, type: str) -> list[AsyncOutput]:
+        return [output for output in self.outputs if output.type == type]
+
+    async def save(
+        self, folder: str | os.PathLike[str], *, pattern: str = DEFAULT_PATTERN, exists: Exists = "overwrite"
+    ) -> SavedFiles:
+        """Save every file that it gave in a folder, which is made if it is not there, and give the paths.
+
+        A file has its name only once it is whole. What cannot be fetched, because it was blocked or is withheld, is
+        left out, logged as a warning, and told in `skipped` of the result.
+
+        Args:
+            folder: Where to.
+            pattern: How to call the files, without the suffix: text with `{workflow}`, `{step}`, `{index}` (of the
+                file in its step), `{number}` (of the file in the workflow), `{blob}`, `{type}` and `{date}`. Slashes
+                make folders. Names that would be the same get a number.
+            exists: What to do about a file that is there already: `overwrite`, `skip` or `error`. By default the names
+                are those of this workflow alone, so that saving it twice gives the same files.
+
+        Raises:
+            ApiError: A host refuses to give a file.
+            UnexpectedResponse: A host gave a page or half a file instead.
+            ConnectionFailed: A host was not reached.
+            InvalidRequest: The pattern has a token that there is not.
+            OSError: The folder or a file cannot be written.
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        saved = SavedFiles()
+        if self.snapshot is None:
+            return saved
+        outputs = self.outputs
+        stems = file_stems(pattern, self.snapshot, outputs_of(self.snapshot))
+        transport = self._connected().transport
+
+        async def save_one(place: int) -> Path | Skipped:
+            output = outputs[place]
+            try:
+                return await save_blob(transport, output.blob, target, stem=stems[place], exists=exists)
+            except BlobUnavailable as error:
+                return Skipped(output, output.unavailable or error.reason)
+
+        for kept in await AsyncTogether(save_one, most=_MOST_SAVED).each(range(len(outputs))):
+            if isinstance(kept, Skipped):
+                saved.skipped.append(kept)
+                logger.warning("%s: %s", self.id, kept)
+            else:
+                saved.append(kept)
+        return saved
+
+    # ------------------------------------------------------------------------------------------------------ waiting
+
+    async def refresh(self) -> AsyncWorkflow:
+        """Read it again.
+
+        Raises:
+            NotFound: There is no such workflow, or it was ephemeral and is over.
+        """
+        self.snapshot = (await self._connected().get(self.id)).snapshot
+        return self
+
+    async def wait(
+        self,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        *,
+        on_progress: Callable[[Progress], object] | None = None,
+        raise_on_failure: bool = True,
+        cancel_on_timeout: bool = False,
+        cancel_on_interrupt: bool = False,
+    ) -> AsyncWorkflow:
+        """Wait until it is over.
+
+        The service holds each request until then, so the end is known at once; one request is under way at a time.
+        What goes wrong in between, such as a connection that breaks, is waited out. Where very many workflows are
+        waited for with one client, they are looked at in lists.
+
+        Args:
+            timeout: Seconds to wait in all; None for no end.
+            on_progress: Called with every change; then it is looked at more often, every 2 to 10 seconds.
+            raise_on_failure: Whether an end without success is an error.
+            cancel_on_timeout: Whether to cancel it when the time is up; if not, it goes on.
+            cancel_on_interrupt: Whether to cancel it when the waiting is interrupted, as with Ctrl-C; if not, it goes
+                on.
+
+        Raises:
+            WorkflowFailed: A step failed. So do `WorkflowExpired` and `WorkflowCanceled`; all hold the workflow.
+            WaitTimeout: It was not over in time.
+            NotFound: There is no such workflow, or it was ephemeral and is over.
+        """
+        try:
+            async with aclosing(self._changes(timeout, watched=on_progress is not None)) as changes:
+                async for progress in changes:
+                    if on_progress is not None:
+                        on_progress(progress)
+        except WaitTimeout:
+            if cancel_on_timeout:
+                await self.cancel()
+            raise
+        except asyncio.CancelledError:
+            if cancel_on_interrupt:
+                with suppress(CivitaiError):
+                    await self.cancel()
+            raise
+        if raise_on_failure:
+            self.raise_for_status()
+        return self
+
+    async def events(self, timeout: float | None = DEFAULT_TIMEOUT) -> AsyncIterator[Progress]:
+        """Give every change of its status, its step, its progress or its place in the queue; the last is its end.
+
+        An end without success is no error here: see `raise_for_status`.
+
+        Args:
+            timeout: Seconds to wait in all; None for no end.
+
+        Raises:
+            WaitTimeout: It was not over in time.
+            NotFound: There is no such workflow, or it was ephemeral and is over.
+        """
+        async with aclosing(self._changes(timeout, watched=True)) as changes:
+            async for progress in changes:
+                yield progress
+
+    async def _changes(self, timeout: float | None, *, watched: bool) -> AsyncGenerator[Progress]:
+        waiting = self._connected().waiting
+        watch = AsyncWatch(self, timeout, watched=watched)
+        with waiting.joined(watch):
+            while (progress := await waiting.next(watch)) is not None:
+                yield progress
+
+    # ----------------------------------------------------------------------------------------------------- changing
+
+    async def cancel(self) -> None:
+        """Stop it. What has not begun may be refunded; the record stays."""
+        await self._connected().cancel(self.id)
+
+    async def delete(self) -> None:
+        """Remove it with its record; what has not begun may be refunded."""
+        await self._connected().delete(self.id)
+
+    async def update(
+        self,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: list[str] | None = None,
+        allow_mature_content: bool | None = None,
+    ) -> AsyncWorkflow:
+        """Change it: see `AsyncWorkflows.update`. It is read again."""
+        await self._connected().update(self.id, metadata=metadata, tags=tags, allow_mature_content=allow_mature_content)
+        return await self.refresh()
+
+    async def add_tag(self, tag: str) -> AsyncWorkflow:
+        """Give it a tag. It is read again."""
+        await self._connected().add_tag(self.id, tag)
+        return await self.refresh()
+
+    async def remove_tag(self, tag: str) -> AsyncWorkflow:
+        """Take a tag from it. It is read again."""
+        await self._connected().remove_tag(self.id, tag)
+        return await self.refresh()
+
+    # ------------------------------------------------------------------------------------------------------ showing
+
+    def _connected(self) -> AsyncWorkflows:
+        if self._workflows is None:
+            from civitai_ext.errors import ConfigurationError
+
+            raise ConfigurationError(
+                "This workflow was copied from elsewhere and has no connection",
+                hint="Take it up with `civitai.workflows.attach(workflow.id)`.",
+            )
+        return self._workflows
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An error that holds a workflow can be pickled; the connections behind it cannot.
+        return {"id": self.id, "snapshot": self.snapshot, "_workflows": None, "_outputs": None}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}: {self.status}>"
+
+    def _repr_html_(self) -> str:
+        images = [html for output in self.images[:_MOST_SHOWN] if (html := output.html()) is not None]
+        notes = [repr(output) for output in self.outputs if output.type != "image" or output.unavailable is not None]
+        snapshot = self.snapshot if self.snapshot is not None else models.Workflow()
+        return workflow_html(snapshot, self.status, self.id, [*notes, *self.text], images)

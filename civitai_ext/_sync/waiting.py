@@ -1,0 +1,251 @@
+# Derived from civitai_ext/_async/waiting.py by scripts/unasync.py: change that file, then run `make fix`.
+"""Waiting for workflows: all waits of one client, so that many of them share requests.
+
+A few workflows are waited for with a request each, which the service holds until the workflow is over. Where many are
+waited for at the same time, one of the waits lists them from time to time, and the others wait for what it finds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import attrs
+
+from civitai_api.orchestration import models
+from civitai_api.orchestration.api.workflows import get_workflow, query_workflows
+from civitai_api.runtime import UNSET
+from civitai_ext._backoff import RetryPolicy
+from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, listing_interval
+from civitai_ext._reading import models_in, text
+from civitai_ext._signal import Signal
+from civitai_ext._sync.transport import Transport
+from civitai_ext.errors import (
+    ApiError,
+    BadRequest,
+    CivitaiError,
+    ConnectionFailed,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    ServerError,
+    UnexpectedResponse,
+    WaitTimeout,
+)
+from civitai_ext.progress import Progress
+
+if TYPE_CHECKING:
+    from civitai_ext._sync.workflow import Workflow
+
+__all__ = ["Waiting", "Watch"]
+
+_PASSING = (ConnectionFailed, RateLimited, ServerError, UnexpectedResponse)
+"""What may be over at the next look."""
+
+_SLACK = 10.0
+"""Seconds that an answer to a held request may come late."""
+
+_PAGE = 100
+"""The most workflows that a list gives at a time."""
+
+
+class Watch:
+    """One wait for one workflow.
+
+    Args:
+        workflow: The workflow; every look is kept as its snapshot.
+        timeout: Seconds to wait in all; None for no end.
+        watched: Whether somebody wants to see progress.
+
+    Raises:
+        InvalidRequest: The timeout is no time.
+    """
+
+    def __init__(self, workflow: Workflow, timeout: float | None, *, watched: bool) -> None:
+        if timeout is not None and not timeout >= 0:
+            raise InvalidRequest(f"timeout is {timeout}; it takes 0 seconds or more, or None for no end")
+        self.workflow = workflow
+        self.timeout = timeout
+        self.started = monotonic()
+        self.polling = Polling(timeout=timeout, started=self.started, watched=watched)
+        self.trouble: CivitaiError | None = None
+        """What went wrong with the last look."""
+        self.alone = False
+        """Whether it cannot be found in a list."""
+        self.signal = Signal()
+        self._told: Progress | None = None
+
+    def news(self) -> Progress | None:
+        """How far the workflow is, if that has changed since it was told the last time."""
+        if self.workflow.snapshot is None:
+            return None
+        progress = Progress.of(self.workflow.snapshot, monotonic() - self.started)
+        if self._told is not None and attrs.evolve(progress, elapsed=0.0) == attrs.evolve(self._told, elapsed=0.0):
+            return None
+        self._told = progress
+        return progress
+
+    def timed_out(self) -> WaitTimeout:
+        """The error for when its time is up."""
+        what = f"Workflow {self.workflow.id} was {self.workflow.status} after {self.timeout:g} seconds"
+        if self.trouble is not None:
+            what += f", and the last look at it failed ({self.trouble.describe()})"
+        error = WaitTimeout(what, workflow_ids=[self.workflow.id])
+        error.__cause__ = self.trouble
+        return error
+
+
+class Waiting:
+    """Looks at the workflows that are waited for."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._watches: set[Watch] = set()
+        self._leader: Watch | None = None
+        """Who is about to list."""
+        self._began = 0.0
+        self._listed_at = 0.0
+        self._pages = 1
+
+    @contextmanager
+    def joined(self, watch: Watch) -> Iterator[None]:
+        """Be one of those that wait, until the end of the block."""
+        with self._lock:
+            self._watches.add(watch)
+            self._began = monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watches.discard(watch)
+            self._wake()
+
+    def next(self, watch: Watch) -> Progress | None:
+        """Wait until something has changed, and give how far the workflow is; None once it is over and that was told.
+
+        Raises:
+            WaitTimeout: The time is up.
+        """
+        while True:
+            if (progress := watch.news()) is not None:
+                return progress
+            if watch.workflow.is_final:
+                return None
+            if not self._look(watch):
+                raise watch.timed_out()
+
+    def _look(self, watch: Watch) -> bool:
+        """Look at a workflow, alone or with others; tell whether there was time for it."""
+        with self._lock:
+            listed = len(self._watches) > MOST_HELD and not watch.alone
+            if listed and not can_be_listed(watch.workflow.snapshot):
+                listed, watch.alone = False, watch.workflow.snapshot is not None
+            leads = listed and self._leader is None
+            if leads:
+                self._leader = watch
+            watch.signal = Signal()
+        if not listed:
+            return self._look_alone(watch)
+        left = watch.polling.left(monotonic())
+        if leads:
+            self._lead(left)
+        else:
+            watch.signal.wait(left)
+        return left > 0
+
+    def _look_alone(self, watch: Watch) -> bool:
+        workflow, polling = watch.workflow, watch.polling
+        poll = polling.next(monotonic())
+        if poll is None:
+            return False
+        if poll.pause:
+            self._transport.sleep(poll.pause)
+        try:
+            workflow.snapshot = self.read(workflow.id, hold=poll.hold)
+        except BadRequest:
+            # Deployments that know `wait` as a switch refuse a number of seconds.
+            if not poll.hold:
+                raise
+            polling.refused()
+        except NotFound as error:
+            if workflow.ephemeral:
+                error.hint = "It was ephemeral: the service forgot it when it was over. Its callbacks have its end."
+            raise
+        except _PASSING as error:
+            polling.failed(error.retry_after if isinstance(error, ApiError) else None)
+            if workflow.snapshot is None and polling.failures >= self._transport.policy.attempts:
+                raise  # nothing says that there is such a workflow, or such a service
+            watch.trouble = error
+        else:
+            polling.answered()
+            watch.trouble = None
+        return True
+
+    def read(self, id: str, *, hold: int = 0) -> models.Workflow:
+        """Read a workflow once, the request held for up to `hold` seconds until it is over."""
+        return self._transport.call(
+            get_workflow.request(workflow_id=id, wait=hold or UNSET),
+            timeout=hold + _SLACK,
+            policy=RetryPolicy.off(),
+            held=hold > 0,
+        )
+
+    def _lead(self, left: float) -> None:
+        """List those that are waited for, once it is time for that."""
+        try:
+            now = monotonic()
+            pause = self._listed_at + listing_interval(now - self._began, self._pages) - now
+            if pause > 0:
+                self._transport.sleep(min(pause, left))
+            if pause <= left:
+                self._list()
+                self._listed_at = monotonic()
+        finally:
+            with self._lock:
+                self._leader = None
+            self._wake()
+
+    def _list(self) -> None:
+        with self._lock:
+            watches = [watch for watch in self._watches if not watch.alone and can_be_listed(watch.workflow.snapshot)]
+        missing: dict[str, list[Watch]] = {}
+        for watch in watches:
+            missing.setdefault(watch.workflow.id, []).append(watch)
+        listing = Listing.of([watch.workflow.snapshot for watch in watches if watch.workflow.snapshot is not None])
+        cursor, pages = "", 0
+        try:
+            while missing and pages < listing.most_pages and (cursor or not pages):
+                page = self._transport.call(
+                    query_workflows.request(
+                        cursor=cursor or UNSET,
+                        take=_PAGE,
+                        tags=listing.tags or None,
+                        from_date=listing.from_date,
+                        to_date=listing.to_date,
+                        hide_mature_content=False,
+                    )
+                )
+                pages += 1
+                for item in models_in(page.items):
+                    for watch in missing.pop(text(item.id), ()):
+                        watch.workflow.snapshot, watch.trouble = item, None
+                cursor = text(page.next)
+        except _PASSING as error:
+            for watch in watches:
+                watch.trouble = error
+            return
+        except ApiError:
+            pass  # it cannot be listed: each is asked for, and told what is wrong
+        self._pages = max(pages, 1)
+        for each in missing.values():
+            for watch in each:
+                watch.alone = True
+
+    def _wake(self) -> None:
+        with self._lock:
+            for watch in self._watches:
+                watch.signal.set()
