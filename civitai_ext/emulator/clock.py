@@ -24,9 +24,7 @@ class Clock:
     """
 
     def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:
-        if speed < 0:
-            raise ValueError("speed must not be negative: time does not run backwards")
-        self.speed = speed
+        self._speed = _checked(speed)
         self._start = (start or datetime.now(UTC)).astimezone(UTC)
         self._real_start = time.monotonic()
         self._advanced = 0.0
@@ -35,14 +33,29 @@ class Clock:
         self._stopped = False
 
     @property
+    def speed(self) -> float:
+        """How many seconds pass in a real one; can be changed at any time, from when on it holds."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        _checked(speed)
+        with self._lock:
+            real = time.monotonic()
+            self._advanced += (real - self._real_start) * self._speed
+            self._real_start, self._speed = real, speed
+        self.wake()
+
+    @property
     def stopped(self) -> bool:
         """Whether the server is going down, so that nobody should wait any longer."""
         return self._stopped
 
     def now(self) -> datetime:
         """Read the present virtual moment, in UTC."""
-        elapsed = (time.monotonic() - self._real_start) * self.speed
-        return self._start + timedelta(seconds=elapsed + self._advanced)
+        with self._lock:
+            elapsed = (time.monotonic() - self._real_start) * self._speed
+            return self._start + timedelta(seconds=elapsed + self._advanced)
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward and let every waiting request look again; safe from any thread.
@@ -88,3 +101,9 @@ class Clock:
         finally:
             with self._lock:
                 self._sleepers.discard(sleeper)
+
+
+def _checked(speed: float) -> float:
+    if speed < 0:
+        raise ValueError("speed must not be negative: time does not run backwards")
+    return speed

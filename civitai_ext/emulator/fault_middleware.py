@@ -44,20 +44,28 @@ class FaultMiddleware:
             return
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         asked = Asked(scope["method"], scope["path"], tuple(query))
-        delay, fault = self._faults.decide(asked)
-        if delay:
+        delay, fault, late = self._faults.decide(asked)
+        if delay or late:
             scope[FAULT] = "delay"
+            receive = _replay(await _read(receive), receive)
             await asyncio.sleep(delay)
         if fault is not None:
             scope[FAULT] = fault.kind
             if fault.status is not None or fault.html_page:
+                if fault.accepted:
+                    await _collect(self._app, scope, receive)
                 await _made_up(fault, asked.path)(scope, receive, send)
                 return
-        elif not self._faults.needs_answers:
+            if fault.doubled:
+                sent = await _read(receive)
+                await _collect(self._app, scope, _replay(sent, receive))
+                receive = _replay(sent, receive)
+        elif not self._faults.needs_answers and not late:
             await self._app(scope, receive, send)
             return
 
         start, body = await _collect(self._app, scope, receive)
+        await asyncio.sleep(late)
         if fault is not None and fault.lost_answer:
             await send({"type": LOST, "status": start["status"]})
             await self._end(scope, receive)
@@ -83,6 +91,26 @@ class FaultMiddleware:
             pass
 
 
+async def _read(receive: Receive) -> bytes:
+    """Read a whole body, as a service does whose caller then goes away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Receive a body that was read, and after it what comes."""
+    left = [body]
+
+    async def again() -> Message:
+        return {"type": "http.request", "body": left.pop()} if left else await receive()
+
+    return again
+
+
 async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[dict[str, Any], bytes]:
     """Let the application do its work, and keep its answer."""
     messages: list[Message] = []
@@ -98,7 +126,9 @@ async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[dict[s
 def _read_json(start: dict[str, Any], body: bytes) -> Any:
     """Read an answer if it is JSON."""
     media_type = dict(start["headers"]).get(b"content-type", b"")
-    return json.loads(body) if body and media_type == b"application/json" and start["status"] == HTTPStatus.OK else None
+    return (
+        json.loads(body) if body and media_type == b"application/json" and start["status"] in (200, 201, 202) else None
+    )
 
 
 def _with_length(start: dict[str, Any], length: int) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["status", "html_page", "lost_answer", "cut_body", "duplicate_items", "repeat_cursor", "fields", "delay"]
+Kind = Literal[
+    "status", "html_page", "lost_answer", "cut_body", "doubled", "duplicate_items", "repeat_cursor", "fields", "delay"
+]
 """What a fault is called in the journal."""
 
 ANY = "* *"
@@ -66,10 +68,12 @@ class Fault:
     html_page: bool = False
     lost_answer: bool = False
     cut_body: bool = False
+    doubled: bool = False
     duplicate_items: int = 0
     repeat_cursor: int = 0
     fields: Mapping[str, Any] = field(default_factory=dict)
     delay: float = 0.0
+    accepted: bool = False
     times: int | None = None
     every: int | None = None
     after: int = 0
@@ -82,6 +86,8 @@ class Fault:
             raise ValueError("a fault does one thing, or is a delay, or both")
         if len(self.route.split()) != 2:
             raise ValueError("a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *'")
+        if self.accepted and not (self.delay or "status" in effects or "html_page" in effects):
+            raise ValueError("accepted goes with status, html_page or delay")
         if self.every is not None and self.every < 1:
             raise ValueError("every must be 1 or more")
 
@@ -91,6 +97,7 @@ class Fault:
             "status": self.status is not None and not self.html_page,
             "lost_answer": self.lost_answer,
             "cut_body": self.cut_body,
+            "doubled": self.doubled,
             "duplicate_items": self.duplicate_items,
             "repeat_cursor": self.repeat_cursor,
             "fields": self.fields,
@@ -119,10 +126,11 @@ class Fault:
 
 
 class Verdict(NamedTuple):
-    """What to do with a request: how long to wait, and what to do wrong then."""
+    """What to do with a request: how long to wait, what to do wrong then, and how long to wait after the work."""
 
     delay: float
     fault: Fault | None
+    late: float = 0.0
 
 
 @dataclass
@@ -159,13 +167,17 @@ def _drawn(route: str, kind: int | Kind) -> Fault:
             return Fault(route, lost_answer=True)
         case "cut_body":
             return Fault(route, cut_body=True)
+        case "doubled":
+            return Fault(route, doubled=True)
         case "duplicate_items":
             return Fault(route, duplicate_items=3)
         case "repeat_cursor":
             return Fault(route, repeat_cursor=1)
         case "delay":
             return Fault(route, delay=0.02)
-    raise ValueError(f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, delay")
+    raise ValueError(
+        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled, delay"
+    )
 
 
 @dataclass
@@ -203,10 +215,12 @@ class Faults:
         html_page: bool = False,
         lost_answer: bool = False,
         cut_body: bool = False,
+        doubled: bool = False,
         duplicate_items: int = 0,
         repeat_cursor: int = 0,
         fields: Mapping[str, Any] | None = None,
         delay: float = 0.0,
+        accepted: bool = False,
         times: int | None = None,
         every: int | None = None,
         after: int = 0,
@@ -225,10 +239,12 @@ class Faults:
             html_page: Answer with a page as a proxy shows it; `status` is 502 unless it is given.
             lost_answer: Do the work, then close the connection without an answer.
             cut_body: Close the connection in the middle of the answer.
+            doubled: Do the work twice, as if a proxy had sent the request again, and give the second answer.
             duplicate_items: Put so many items of the page before in front of a page that a cursor led to.
             repeat_cursor: Give as the next cursor the one that led here (1), the one before that (2), and so on.
             fields: Replace values in the answer, by paths such as `items.0.name` or `items.*.stats`.
             delay: Wait so many real seconds before anything else.
+            accepted: Do the work before the status, the page or the delay.
             times: How often it goes wrong; until `clear` when it is not given.
             every: 3 lets it go wrong with every third request that fits.
             after: How many requests that fit are spared first.
@@ -241,8 +257,8 @@ class Faults:
 
         """
         fault = Fault(
-            route, status, body, retry_after, dict(headers or {}), html_page, lost_answer, cut_body, duplicate_items,
-            repeat_cursor, dict(fields or {}), delay, times, every, after,
+            route, status, body, retry_after, dict(headers or {}), html_page, lost_answer, cut_body, doubled,
+            duplicate_items, repeat_cursor, dict(fields or {}), delay, accepted, times, every, after,
         )  # fmt: skip
         with self._lock:
             self._faults.append(fault)
@@ -283,18 +299,18 @@ class Faults:
     def decide(self, asked: Asked) -> Verdict:
         """Decide what goes wrong with a request."""
         with self._lock:
-            delay, chosen = 0.0, None
+            delay, late, chosen = 0.0, 0.0, None
             for fault in self._faults:
                 # A delay goes with another fault; of faults that do something there is one.
                 if (fault.kind == "delay" or chosen is None) and fault.hit(asked):
-                    delay += fault.delay
+                    delay, late = (delay, late + fault.delay) if fault.accepted else (delay + fault.delay, late)
                     if fault.kind != "delay":
                         chosen = fault
             for chaos in self._chaos:
                 if chosen is None and (drawn := chaos.draw(asked)):
                     delay += drawn.delay
                     chosen = drawn if drawn.kind != "delay" else None
-            return Verdict(delay, chosen)
+            return Verdict(delay, chosen, late)
 
     def remember(self, asked: Asked, answer: Any) -> None:
         """Remember the page of a list."""

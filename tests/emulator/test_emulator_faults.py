@@ -67,8 +67,8 @@ def test_the_first_that_fits_is_the_one_and_delays_add_up() -> None:
     faults.add("* *", delay=0.5)
     first = faults.add(LIST, status=500, delay=0.25, times=1)
     second = faults.add(LIST, status=503)
-    assert faults.decide(_asked()) == (0.75, first)
-    assert faults.decide(_asked()) == (0.5, second)
+    assert faults.decide(_asked()) == (0.75, first, 0.0)
+    assert faults.decide(_asked()) == (0.5, second, 0.0)
     assert second.hits == 1
 
 
@@ -318,3 +318,44 @@ def test_a_crawl_that_asks_again_gets_everything(emulator: Emulator) -> None:
     found = {exchange.fault for exchange in emulator.journal}
     assert found >= {None, "status", "lost_answer"}
     assert set(ids) == {model.id for model in emulator._catalogue.models if model.availability == "Public"}
+
+
+# Work that is done all the same
+
+
+ECHO = {"steps": [{"$type": "echo", "input": {"message": "x"}}]}
+SUBMIT = "POST /v2/consumer/workflows"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "done"),
+    [
+        ({"status": 502, "accepted": True}, 502, 1),
+        ({"html_page": True, "accepted": True}, 502, 1),
+        ({"status": 502}, 502, 0),
+        ({"doubled": True}, 202, 2),
+        ({"delay": 0.001, "accepted": True}, 202, 1),
+    ],
+)
+def test_what_was_done_before_it_went_wrong(
+    emulator: Emulator, client: httpx.Client, fault: dict[str, Any], status: int, done: int
+) -> None:
+    emulator.faults.add(SUBMIT, **fault)
+    assert client.post("/v2/consumer/workflows", json=ECHO).status_code == status
+    assert len(emulator.ledger.transactions) == done
+
+
+def test_a_caller_that_goes_away_stops_nothing(emulator: Emulator, client: httpx.Client) -> None:
+    emulator.faults.add(SUBMIT, delay=0.1, times=1)
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/v2/consumer/workflows", json=ECHO, timeout=0.02)
+    with httpx.Client(base_url=emulator.url, headers=client.headers) as other:
+        deadline = time.monotonic() + 5
+        while not emulator.ledger.transactions and time.monotonic() < deadline:
+            other.get("/v2/services")
+    assert len(emulator.ledger.transactions) == 1
+
+
+def test_accepted_needs_something_to_come_after() -> None:
+    with pytest.raises(ValueError, match="accepted goes with"):
+        Faults().add(lost_answer=True, accepted=True)

@@ -1,0 +1,213 @@
+"""What a workflow gave: read, saved and shown."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from civitai_api.orchestration.models import Flux2KleinCreateImageInput
+from civitai_ext import AsyncCivitai, AsyncWorkflow, Step, errors
+from civitai_ext.emulator import Emulator
+from tests.faults.server import Answer, FaultServer
+
+pytestmark = pytest.mark.anyio
+
+
+def picture(prompt: str = "a cat", **fields: Any) -> Flux2KleinCreateImageInput:
+    return Flux2KleinCreateImageInput(prompt=prompt, width=512, height=512, **fields)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that does what its script says."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
+    """A client of it."""
+    async with AsyncCivitai("secret-token", orchestration_url=server.url) as civitai:
+        yield civitai
+
+
+def finished(*steps: dict[str, Any]) -> Answer:
+    body = {"id": "wf_1", "status": "succeeded", "createdAt": "2026-08-01T12:00:00Z", "steps": list(steps)}
+    return Answer(200, json.dumps(body).encode())
+
+
+def step(type: str, output: Any, name: str = "") -> dict[str, Any]:
+    return {"$type": type, "name": name or type, "status": "succeeded", "output": output}
+
+
+def blob(kind: str, id: str, url: str = "", **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "id": id, "available": True, "url": url or f"https://blobs.civitai.com/{id}", **fields}
+
+
+# ---------------------------------------------------------------------------------------------------------------- kinds
+
+
+async def test_outputs_are_found_by_kind_whatever_step_made_them(scripted: AsyncCivitai, server: FaultServer) -> None:
+    nested = {"steps": [step("imageGen", {"images": [blob("image", "inner.png")]})]}
+    server.script(
+        finished(
+            step("imageGen", {"images": [blob("image", "a.png", width=512, height=768), blob("image", "b.png")]}),
+            step("videoGen", {"video": blob("video", "c.mp4"), "additionalVideos": [blob("video", "d.mp4")]}),
+            step("textToSpeech", {"audioBlob": blob("audio", "e.wav", duration=2.5)}),
+            step("polyGen", {"model": blob("model3d", "f.glb", format="glb"), "thumbnail": blob("image", "g.png")}),
+            step("transcode", {"id": "h.mp4", "available": True, "jobId": "j", "url": "https://blobs.civitai.com/h"}),
+            step("training", {"epochs": [{"epochNumber": 1, "model": blob("other", "i.safetensors"), "samples": []}]}),
+            step(
+                "imageResourceTraining", {"epochs": [{"epochNumber": 1, "blobName": "k.zip", "blobUrl": "https://x/k"}]}
+            ),
+            step("blobArchive", {"entryCount": 2, "url": "https://blobs.civitai.com/all", "format": "zip"}),
+            step("repeat", nested),
+            step("dreamGen", {"deep": [{"er": blob("hologram", "l.holo")}]}),
+            step("chatCompletion", {"choices": [{"message": {"role": "assistant", "content": "one"}}]}),
+            step("transcription", {"text": "two", "timeStamps": [{"text": "tw"}]}),
+            step("mediaCaptioning", {"caption": "three"}),
+            step("audioCaptioning", {"results": {"x": {"text": "four"}, "y": {"text": "five"}}}),
+            step("promptEnhancement", {"enhancedPrompt": "six", "recommendations": ["no"]}),
+            step("echo", {"message": "seven"}),
+            step("poetry", {"text": "eight"}),
+        )
+    )
+    done = await scripted.workflows.get("wf_1")
+    assert [each.id for each in done.images] == ["a.png", "b.png", "g.png", "inner.png"]
+    assert sorted(each.id for each in done.videos) == ["c.mp4", "d.mp4"]
+    assert [(each.id, each.duration) for each in done.audio] == [("e.wav", 2.5)]
+    assert [each.id for each in done.models3d] == ["f.glb"]
+    others = {each.id for each in done.outputs} - {"a.png", "b.png", "g.png", "inner.png", "c.mp4", "d.mp4", "e.wav"}
+    assert others == {"f.glb", "h.mp4", "i.safetensors", "k.zip", "l.holo", ""}
+    assert done.text == ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    assert (done.images[0].width, done.images[0].height, done.images[1].width) == (512, 768, None)
+    assert "Output a.png: image 512x768 of step imageGen>" in repr(done.images[0])
+    assert done.outputs[0] is done.outputs[0]
+
+
+# --------------------------------------------------------------------------------------------------------------- saving
+
+
+async def test_one_output_is_read_and_saved(civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path) -> None:
+    done = await civitai.workflows.run(Step(picture(quantity=2), name="hero"))
+    second = done.images[1]
+    content = await second.read()
+    asked = len(emulator.journal)
+    assert await second.read() is content
+    assert len(emulator.journal) == asked
+    inside = await second.save(tmp_path)
+    assert inside.name == f"{done.id}-hero-1.png"
+    named = await second.save(tmp_path / "mine.bin")
+    assert named == tmp_path / "mine.bin"
+    assert inside.read_bytes() == named.read_bytes() == content
+    with pytest.raises(FileExistsError, match="exists"):
+        await second.save(named, exists="error")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("{workflow}-{step}-{index}", ["WF-hero-0.png", "WF-hero-1.png", "WF-other-0.png"]),
+        ("{date}/{step}/{number:03}", ["DATE/hero/001.png", "DATE/hero/002.png", "DATE/other/003.png"]),
+        ("{type}", ["image.png", "image-2.png", "image-3.png"]),
+        ("bild {index}", ["bild 0.png", "bild 1.png", "bild 0-2.png"]),
+    ],
+)
+async def test_files_are_called_as_wanted(
+    civitai: AsyncCivitai, tmp_path: Path, pattern: str, names: list[str]
+) -> None:
+    done = await civitai.workflows.run(Step(picture(quantity=2), name="hero"), Step(picture(), name="other"))
+    paths = await done.save(tmp_path, pattern=pattern)
+    assert done.created_at is not None
+    put = {"WF": done.id, "DATE": f"{done.created_at:%Y-%m-%d}"}
+    wanted = [re.sub("WF|DATE", lambda match: put[match[0]], name) for name in names]
+    found = [path.relative_to(tmp_path).as_posix() for path in paths]
+    assert found == [name.replace(done.id, re.sub("[^A-Za-z0-9-]", "_", done.id)) for name in wanted]
+    assert all(path.is_file() for path in paths)
+    assert paths.skipped == []
+
+
+@pytest.mark.parametrize("pattern", ["{nobody}", "{0}", "{", "", "x/", "/etc/passwd", "{index:xyz}"])
+async def test_a_pattern_that_gives_no_names(civitai: AsyncCivitai, tmp_path: Path, pattern: str) -> None:
+    done = await civitai.workflows.run(picture())
+    with pytest.raises(errors.InvalidRequest, match="pattern is"):
+        await done.save(tmp_path, pattern=pattern)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_is_not_saved_is_told(
+    scripted: AsyncCivitai, server: FaultServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [
+        {"type": "image", "id": "b.png", "available": False, "blockedReason": "moderated"},
+        {"type": "image", "id": "c.png", "available": False},
+    ]
+    fresh = json.dumps({"type": "image", "id": "c.png", "available": False}).encode()
+    server.script(finished(step("imageGen", {"images": images}, "hero")), Answer(200, fresh))
+    done = await scripted.workflows.get("wf_1")
+    with caplog.at_level(logging.WARNING, "civitai_ext"):
+        paths = await done.save(tmp_path)
+    assert paths == []
+    assert [(each.output.id, each.reason[:10]) for each in paths.skipped] == [
+        ("b.png", "moderated"),
+        ("c.png", "it is with"),
+    ]
+    assert len(caplog.records) == 2
+
+
+async def test_a_workflow_that_gave_nothing(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    nothing = civitai.workflows.attach("wf_1")
+    assert await nothing.save(tmp_path / "out") == []
+    assert (nothing.outputs, nothing.text, nothing.tags, nothing.metadata, nothing.cost) == ([], [], [], {}, None)
+
+
+# -------------------------------------------------------------------------------------------------------------- showing
+
+
+async def test_images_show_themselves_in_notebooks(civitai: AsyncCivitai) -> None:
+    done = await civitai.workflows.run(
+        Step(picture(), name="<b>png</b>"), picture(output_format="jpeg"), picture(output_format="webP")
+    )
+    for image in done.images:
+        await image.read()
+    png, jpeg, webp = done.images
+    assert (png._repr_png_(), png._repr_jpeg_(), png._repr_html_()) == (await png.read(), None, None)
+    assert (jpeg._repr_png_(), jpeg._repr_jpeg_(), jpeg._repr_html_()) == (None, await jpeg.read(), None)
+    assert webp._repr_png_() is webp._repr_jpeg_() is None
+    assert (webp._repr_html_() or "").startswith('<img src="data:image/webp;base64,')
+    html = done._repr_html_()
+    assert html.count("<img ") == 3
+    assert "&lt;b&gt;png" in html
+    assert "<b>png" not in html
+    assert "/blobs/content/" not in html, "a signed URL is a credential"
+
+
+async def test_what_cannot_be_fetched_hides_nothing(scripted: AsyncCivitai, server: FaultServer) -> None:
+    images = [
+        blob("image", "a.png", f"{server.url}/a"),
+        {"type": "image", "id": "b.png", "blockedReason": "no <script>"},
+    ]
+    server.script(finished(step("imageGen", {"images": images}, "hero")), Answer(404))
+    done = await scripted.workflows.get("wf_1")
+    html = done._repr_html_()
+    assert "no &lt;script&gt;" in html
+    assert "<img" not in html
+    assert done.images[1]._repr_png_() is None
+
+
+async def test_copies_have_no_connection(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    done = await civitai.workflows.run(picture())
+    twin: AsyncWorkflow = pickle.loads(pickle.dumps(done))  # noqa: S301
+    assert twin.status == "succeeded"
+    assert [each.id for each in twin.outputs] == [each.id for each in done.outputs]
+    for refused in (twin.refresh, twin.cancel, twin.outputs[0].read, copy.deepcopy(done.outputs[0]).read):
+        with pytest.raises(errors.ConfigurationError, match="has no connection"):
+            await refused()

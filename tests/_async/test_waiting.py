@@ -1,0 +1,305 @@
+"""Waiting for workflows: how soon the end is known, how many requests that takes, and what does not disturb it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from civitai_api.orchestration.models import EchoInput, Flux2KleinCreateImageInput
+from civitai_ext import AsyncCivitai, AsyncWorkflow, Progress, Step, errors
+from civitai_ext._together import AsyncTogether
+from civitai_ext.emulator import Emulator
+
+pytestmark = pytest.mark.anyio
+
+WORKFLOWS = "/v2/consumer/workflows"
+PHASES = ["unassigned", "preparing", "scheduled", "processing", "succeeded"]
+
+
+def picture(prompt: str = "a cat", **fields: Any) -> Flux2KleinCreateImageInput:
+    return Flux2KleinCreateImageInput(prompt=prompt, width=512, height=512, **fields)
+
+
+def looks(emulator: Emulator) -> Counter[str]:
+    """How often workflows were asked for: alone, and in lists."""
+    asked = [each.path for each in emulator.journal if each.method == "GET" and each.path.startswith(WORKFLOWS)]
+    return Counter("list" if path == WORKFLOWS else "alone" for path in asked)
+
+
+async def submitted(civitai: AsyncCivitai, count: int, **options: Any) -> list[AsyncWorkflow]:
+    """So many workflows, one a tenth of a second after the other for the emulator."""
+    return [await civitai.workflows.submit(EchoInput(message=str(number)), **options) for number in range(count)]
+
+
+@pytest.fixture
+async def slow(emulator: Emulator, civitai: AsyncCivitai) -> AsyncIterator[AsyncCivitai]:
+    """The same client, in a world where time stands still until it is moved."""
+    emulator.clock.speed = 0
+    yield civitai
+    emulator.clock.advance(3600)
+
+
+# -------------------------------------------------------------------------------------------------- how soon, how often
+
+
+async def test_the_end_is_known_at_once(slow: AsyncCivitai, emulator: Emulator) -> None:
+    late = []
+    for _ in range(5):
+        workflow = await slow.workflows.submit(EchoInput(message="x"))
+        began = time.monotonic()
+        await workflow.refresh()
+        round_trip = time.monotonic() - began
+        ended: list[float] = []
+
+        def end(ended: list[float] = ended) -> None:
+            ended.append(time.monotonic())
+            emulator.clock.advance(60)
+
+        timer = threading.Timer(0.05, end)
+        timer.start()
+        await workflow.wait(timeout=30)
+        late.append(time.monotonic() - ended[0] - round_trip)
+        timer.join()
+    assert min(late) < 0.1
+
+
+async def test_a_long_wait_takes_few_requests(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
+    workflow = await civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:20:00"))
+    await workflow.wait(timeout=None, raise_on_failure=False)
+    assert workflow.status == "expired"
+    assert 1200 // 90 <= looks(emulator)["alone"] <= math.ceil(1200 / 90) + 1
+
+
+async def _no_sleep(seconds: float) -> None:
+    """Wait for nothing."""
+
+
+async def test_who_watches_sees_how_it_goes(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep
+    emulator.clock.speed = 20
+    workflow = await civitai.workflows.submit(Step(picture(quantity=4), name="hero"))
+    seen = [progress async for progress in workflow.events(timeout=30)]
+    statuses = list(dict.fromkeys(each.status for each in seen))
+    assert statuses == [each for each in PHASES if each in statuses]
+    assert {"unassigned", "processing", "succeeded"} <= set(statuses)
+    assert {each.step for each in seen} == {None, "hero"}
+    rates = [each.fraction for each in seen]
+    assert rates == sorted(rates)
+    assert 0 < rates[-2] < rates[-1] == 1
+    assert workflow.status == "succeeded"
+
+
+async def test_events_of_what_is_over_are_its_end(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    done = await civitai.workflows.run(EchoInput(message="[fail]"), raise_on_failure=False)
+    asked = len(emulator.journal)
+    assert [each.status async for each in done.events()] == ["failed"]
+    assert len(emulator.journal) == asked
+
+
+# ----------------------------------------------------------------------------------------------------------------- many
+
+
+async def test_several_come_back_in_order(civitai: AsyncCivitai) -> None:
+    workflows = await submitted(civitai, 3)
+    done = await civitai.workflows.wait([workflows[2], workflows[0].id, workflows[1]])
+    assert [each.text for each in done] == [["2"], ["0"], ["1"]]
+    assert done[0] is workflows[2]
+    assert await civitai.workflows.wait([]) == []
+
+
+async def test_each_is_given_when_it_is_over(slow: AsyncCivitai, emulator: Emulator) -> None:
+    first = await slow.workflows.submit(picture("long"), tags=["x"])
+    second = await slow.workflows.submit(EchoInput(message="short"))
+    emulator.clock.speed = 20
+    assert [workflow async for workflow in slow.workflows.as_completed([first, second])] == [second, first]
+
+
+@pytest.mark.parametrize("tags", [None, ["a", "b"]])
+async def test_many_are_looked_at_in_lists(civitai: AsyncCivitai, emulator: Emulator, tags: list[str] | None) -> None:
+    emulator.clock.speed = 0
+    await submitted(civitai, 30)  # which are not waited for
+    workflows = await submitted(civitai, 200, tags=tags)
+    civitai.transport.sleep = _no_sleep
+    emulator.clock.speed = 1
+    emulator.journal.clear()
+    emulator.clock.advance(60)
+    done = await civitai.workflows.wait(workflows, timeout=60)
+    assert {each.status for each in done} == {"succeeded"}
+    asked = looks(emulator)
+    assert asked["alone"] < 100, "those that begin before there are many"
+    assert 1 <= asked["list"] <= 20
+    lists = [dict(each.query) for each in emulator.journal if each.path == WORKFLOWS]
+    assert all({"fromDate", "toDate", "take"} <= query.keys() for query in lists)
+    assert all(("tags" in query) == bool(tags) for query in lists)
+    assert {query["hideMatureContent"] for query in lists} == {"false"}
+
+
+async def test_many_waits_of_one_client_share_lists_and_outlive_refusals(
+    civitai: AsyncCivitai, emulator: Emulator
+) -> None:
+    workflows = await submitted(civitai, 200)
+    emulator.clock.speed = 5
+    emulator.faults.add(f"GET {WORKFLOWS}*", status=429, retry_after="0", every=4, times=20)
+    emulator.journal.clear()
+
+    async def wait(workflow: AsyncWorkflow) -> str:
+        return (await workflow.wait(timeout=60)).status
+
+    statuses = await AsyncTogether(wait, most=200).each(workflows)
+    assert statuses == ["succeeded"] * 200
+    asked = looks(emulator)
+    assert asked["alone"] + asked["list"] < 100
+
+
+async def test_what_no_list_has_is_asked_for_alone(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(civitai, 30)
+    emulator.clock.speed = 5
+    emulator.faults.add(f"GET {WORKFLOWS}", fields={"items": []})
+    done = await civitai.workflows.wait(workflows, timeout=60)
+    assert {each.status for each in done} == {"succeeded"}
+
+
+async def test_a_service_that_does_not_list_is_asked_for_each(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(civitai, 30)
+    emulator.clock.speed = 5
+    emulator.faults.add(f"GET {WORKFLOWS}", status=403)
+    done = await civitai.workflows.wait(workflows, timeout=60)
+    assert {each.status for each in done} == {"succeeded"}
+
+
+async def test_lists_that_fail_for_a_while_are_asked_for_again(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(civitai, 30)
+    civitai.transport.sleep = _no_sleep
+    emulator.faults.add(f"GET {WORKFLOWS}", status=500, times=9)
+    done = await civitai.workflows.wait(workflows, timeout=60)
+    assert {each.status for each in done} == {"succeeded"}
+    assert looks(emulator)["alone"] <= 30
+
+
+async def test_ids_of_another_process_can_be_many_too(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    ids = [each.id for each in await submitted(civitai, 40)]
+    done = await civitai.workflows.wait(ids, timeout=60)
+    assert [each.id for each in done] == ids
+    assert {each.status for each in done} == {"succeeded"}
+
+
+async def test_all_are_waited_for_before_a_failure_is_told(civitai: AsyncCivitai) -> None:
+    bad = [await civitai.workflows.submit(EchoInput(message="[fail]")) for _ in range(2)]
+    good = await civitai.workflows.submit(picture())
+    with pytest.raises(errors.WorkflowFailed) as caught:
+        await civitai.workflows.wait([bad[0], good, bad[1]])
+    assert caught.value.workflow is bad[0]
+    assert bad[1].id in caught.value.__notes__[0]
+    assert good.status == "succeeded"
+
+
+async def test_one_that_is_not_there_does_not_stop_the_others(civitai: AsyncCivitai) -> None:
+    workflows = await submitted(civitai, 3)
+    with pytest.raises(errors.NotFound, match="404 Not Found"):
+        await civitai.workflows.wait(["wf_nobody_knows", *workflows])
+    assert {each.status for each in workflows} == {"succeeded"}
+
+
+# ------------------------------------------------------------------------------------------------------ ends and breaks
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_a_timeout_names_all_that_are_not_over(slow: AsyncCivitai, emulator: Emulator, cancel: bool) -> None:
+    short = await slow.workflows.submit(EchoInput(message="short"))
+    emulator.clock.advance(60)
+    long = await submitted(slow, 2)
+    with pytest.raises(errors.WaitTimeout, match="2 of 3 workflows were not over") as caught:
+        await slow.workflows.wait([short, *long], timeout=0, cancel_on_timeout=cancel)
+    assert sorted(caught.value.workflow_ids) == sorted(each.id for each in long)
+    assert short.status == "succeeded"
+    assert {(await each.refresh()).status for each in long} == ({"canceled"} if cancel else {"unassigned"})
+
+
+async def test_a_crowd_keeps_its_time(slow: AsyncCivitai) -> None:
+    workflows = await submitted(slow, 40)
+    began = time.monotonic()
+    with pytest.raises(errors.WaitTimeout, match="40 of 40"):
+        await slow.workflows.wait(workflows, timeout=0.3)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan])
+async def test_a_timeout_that_is_no_time(civitai: AsyncCivitai, timeout: float) -> None:
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        await civitai.workflows.attach("wf_1").wait(timeout)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_an_interrupt_can_cancel(slow: AsyncCivitai, cancel: bool) -> None:
+    (workflow,) = await submitted(slow, 1)
+
+    def interrupt(progress: Progress) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await workflow.wait(on_progress=interrupt, cancel_on_interrupt=cancel)
+    assert (await workflow.refresh()).status == ("canceled" if cancel else "unassigned")
+
+
+async def test_what_passes_is_waited_out(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep
+    workflow = await civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:10:00"))
+    route = f"GET {WORKFLOWS}/*"
+    for fault in ({"status": 500}, {"status": 524}, {"html_page": True}, {"lost_answer": True}, {"cut_body": True}):
+        emulator.faults.add(route, times=3, **fault)
+    emulator.faults.add(route, status=429, retry_after="0", times=3)
+    done = await workflow.wait(raise_on_failure=False)
+    assert done.status == "expired"
+
+
+async def test_the_last_trouble_is_told_when_the_time_is_up(slow: AsyncCivitai, emulator: Emulator) -> None:
+    workflow = await slow.workflows.submit(EchoInput(message="x"))
+    emulator.faults.add(f"GET {WORKFLOWS}/*", status=500)
+    with pytest.raises(errors.WaitTimeout, match=r"the last look at it failed.*500") as caught:
+        await workflow.wait(timeout=0)
+    assert isinstance(caught.value.__cause__, errors.ServerError)
+
+
+async def test_a_service_that_never_answers_is_not_waited_for(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    civitai.transport.sleep = _no_sleep
+    fault = emulator.faults.add(f"GET {WORKFLOWS}/*", status=500)
+    with pytest.raises(errors.ServerError):
+        await civitai.workflows.attach("wf_1").wait()
+    assert fault.hits == civitai.transport.policy.attempts
+
+
+# ------------------------------------------------------------------------------------------------------------ ephemeral
+
+
+async def test_an_ephemeral_run_gives_what_it_made(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    done = await civitai.workflows.run(EchoInput(message="gone at once"), ephemeral=True)
+    assert done.text == ["gone at once"]
+    assert [each.method for each in emulator.journal] == ["POST"]
+    with pytest.raises(errors.NotFound, match="ephemeral ones are gone"):
+        await done.refresh()
+
+
+async def test_an_ephemeral_workflow_that_ended_unseen_is_explained(slow: AsyncCivitai, emulator: Emulator) -> None:
+    workflow = await slow.workflows.submit(EchoInput(message="x"), ephemeral=True, wait=1)
+    emulator.clock.advance(60)
+    with pytest.raises(errors.NotFound, match="It was ephemeral: the service forgot it"):
+        await workflow.wait()
+
+
+@pytest.mark.parametrize("wait", [-1, 91])
+async def test_a_submit_cannot_be_held_for_longer_than_a_gateway_lets_it(
+    civitai: AsyncCivitai, emulator: Emulator, wait: float
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match="0 to 90 seconds"):
+        await civitai.workflows.submit(EchoInput(message="x"), wait=wait)
+    with pytest.raises(errors.InvalidRequest, match="forgotten as soon as it is over"):
+        await civitai.workflows.submit(EchoInput(message="x"), ephemeral=True)
+    assert not emulator.journal
