@@ -37,6 +37,16 @@ def test_the_example_of_the_emulator() -> None:
     exec(code, {})  # noqa: S102  # it is ours
 
 
+def test_the_examples_of_generating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Emulator(models=1, speed=1000) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        exec("\n".join(examples("docs/generation.md")), {})  # noqa: S102  # they are ours
+    assert len(list((tmp_path / "out").glob("*.png"))) == 1
+    assert (tmp_path / "batch.zip").is_file()
+
+
 @pytest.mark.parametrize("name", ["README.md", *(path.name for path in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name if (ROOT / name).exists() else ROOT / "docs" / name
