@@ -64,6 +64,7 @@ class Polling:
         self._deadline = None if timeout is None else started + timeout
         self._watched = watched
         self._holds = True
+        self._plain = False
         self.failures = 0
         self._plain_looks = 0
         self._pause = 0.0
@@ -73,21 +74,27 @@ class Polling:
         """The seconds until the time is up."""
         return LONGEST_HOLD if self._deadline is None else max(self._deadline - now, 0.0)
 
-    def next(self, now: float) -> Poll | None:
-        """The next look; None when the time is up and there was one."""
+    def next(self, now: float, *, hold: bool = True) -> Poll | None:
+        """The next look; None when the time is up and there was one.
+
+        Args:
+            now: The time, of the same clock as before.
+            hold: Whether the service may be asked to hold this one.
+        """
         left = self.left(now)
         if left <= 0 and self._asked_at is not None:
             return None
+        self._plain = not (hold and self._holds)
         if self._pause:
             pause = self._pause
-        elif not self._holds:
-            pause = self._next_of_cadence()
+        elif self._plain:
+            pause = 0.0 if self._asked_at is None else self._next_of_cadence()
         else:
             # A service that answers a held request at once must not be asked without end.
             pause = 0.0 if self._asked_at is None else 1.0 - (now - self._asked_at)
         pause = min(max(pause, 0.0), left)
         self._asked_at = now + pause
-        if not self._holds:
+        if self._plain:
             return Poll(pause=pause, hold=0)
         longest = LONGEST_HOLD if not self._watched else _growing(now - self._started)
         return Poll(pause=pause, hold=round(min(longest, left - pause)))
@@ -95,7 +102,7 @@ class Polling:
     def answered(self) -> None:
         """The service answered: what went wrong before is over."""
         self.failures, self._pause = 0, 0.0
-        if self._holds:
+        if not self._plain:
             self._plain_looks = 0
 
     def refused(self) -> None:

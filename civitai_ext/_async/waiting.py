@@ -47,6 +47,9 @@ _PASSING = (ConnectionFailed, RateLimited, ServerError, UnexpectedResponse)
 _SLACK = 10.0
 """Seconds that an answer to a held request may come late."""
 
+_MOST_CONNECTIONS = 64
+"""How many requests may be held at once where workflows cannot be listed: each takes a connection."""
+
 _PAGE = 100
 """The most workflows that a list gives at a time."""
 
@@ -109,6 +112,7 @@ class AsyncWaiting:
         self._began = 0.0
         self._listed_at = 0.0
         self._pages = 1
+        self._held = 0
 
     @contextmanager
     def joined(self, watch: AsyncWatch) -> Iterator[None]:
@@ -141,6 +145,7 @@ class AsyncWaiting:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
             listed = len(self._watches) > MOST_HELD and not watch.alone
+            crowded = listed
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
             leads = listed and self._leader is None
@@ -148,7 +153,7 @@ class AsyncWaiting:
                 self._leader = watch
             watch.signal = AsyncSignal()
         if not listed:
-            return await self._look_alone(watch)
+            return await self._look_alone(watch, hold=not crowded)
         left = watch.polling.left(monotonic())
         if leads:
             await self._lead(left)
@@ -156,13 +161,14 @@ class AsyncWaiting:
             await watch.signal.wait(left)
         return left > 0
 
-    async def _look_alone(self, watch: AsyncWatch) -> bool:
+    async def _look_alone(self, watch: AsyncWatch, *, hold: bool) -> bool:
         workflow, polling = watch.workflow, watch.polling
-        poll = polling.next(monotonic())
+        poll = polling.next(monotonic(), hold=hold and self._held < _MOST_CONNECTIONS)
         if poll is None:
             return False
         if poll.pause:
             await self._transport.sleep(poll.pause)
+        self._held += poll.hold > 0
         try:
             workflow.snapshot = await self.read(workflow.id, hold=poll.hold)
         except BadRequest:
@@ -182,6 +188,8 @@ class AsyncWaiting:
         else:
             polling.answered()
             watch.trouble = None
+        finally:
+            self._held -= poll.hold > 0
         return True
 
     async def read(self, id: str, *, hold: int = 0) -> models.Workflow:
@@ -231,7 +239,9 @@ class AsyncWaiting:
                 pages += 1
                 for item in models_in(page.items):
                     for watch in missing.pop(text(item.id), ()):
-                        watch.workflow.snapshot, watch.trouble = item, None
+                        watch.trouble = None
+                        if not watch.workflow.is_final:  # else its end was known before this list came
+                            watch.workflow.snapshot = item
                 cursor = text(page.next)
         except _PASSING as error:
             for watch in watches:

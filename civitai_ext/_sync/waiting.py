@@ -48,6 +48,9 @@ _PASSING = (ConnectionFailed, RateLimited, ServerError, UnexpectedResponse)
 _SLACK = 10.0
 """Seconds that an answer to a held request may come late."""
 
+_MOST_CONNECTIONS = 64
+"""How many requests may be held at once where workflows cannot be listed: each takes a connection."""
+
 _PAGE = 100
 """The most workflows that a list gives at a time."""
 
@@ -110,6 +113,7 @@ class Waiting:
         self._began = 0.0
         self._listed_at = 0.0
         self._pages = 1
+        self._held = 0
 
     @contextmanager
     def joined(self, watch: Watch) -> Iterator[None]:
@@ -142,6 +146,7 @@ class Waiting:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
             listed = len(self._watches) > MOST_HELD and not watch.alone
+            crowded = listed
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
             leads = listed and self._leader is None
@@ -149,7 +154,7 @@ class Waiting:
                 self._leader = watch
             watch.signal = Signal()
         if not listed:
-            return self._look_alone(watch)
+            return self._look_alone(watch, hold=not crowded)
         left = watch.polling.left(monotonic())
         if leads:
             self._lead(left)
@@ -157,13 +162,14 @@ class Waiting:
             watch.signal.wait(left)
         return left > 0
 
-    def _look_alone(self, watch: Watch) -> bool:
+    def _look_alone(self, watch: Watch, *, hold: bool) -> bool:
         workflow, polling = watch.workflow, watch.polling
-        poll = polling.next(monotonic())
+        poll = polling.next(monotonic(), hold=hold and self._held < _MOST_CONNECTIONS)
         if poll is None:
             return False
         if poll.pause:
             self._transport.sleep(poll.pause)
+        self._held += poll.hold > 0
         try:
             workflow.snapshot = self.read(workflow.id, hold=poll.hold)
         except BadRequest:
@@ -183,6 +189,8 @@ class Waiting:
         else:
             polling.answered()
             watch.trouble = None
+        finally:
+            self._held -= poll.hold > 0
         return True
 
     def read(self, id: str, *, hold: int = 0) -> models.Workflow:
@@ -232,7 +240,9 @@ class Waiting:
                 pages += 1
                 for item in models_in(page.items):
                     for watch in missing.pop(text(item.id), ()):
-                        watch.workflow.snapshot, watch.trouble = item, None
+                        watch.trouble = None
+                        if not watch.workflow.is_final:  # else its end was known before this list came
+                            watch.workflow.snapshot = item
                 cursor = text(page.next)
         except _PASSING as error:
             for watch in watches:

@@ -168,7 +168,7 @@ async def test_what_no_list_has_is_asked_for_alone(civitai: AsyncCivitai, emulat
 
 
 async def test_a_service_that_does_not_list_is_asked_for_each(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    workflows = await submitted(civitai, 30)
+    workflows = await submitted(civitai, 120)
     emulator.clock.speed = 5
     emulator.faults.add(f"GET {WORKFLOWS}", status=403)
     done = await civitai.workflows.wait(workflows, timeout=60)
@@ -184,8 +184,22 @@ async def test_lists_that_fail_for_a_while_are_asked_for_again(civitai: AsyncCiv
     assert looks(emulator)["alone"] <= 30
 
 
+async def test_a_list_that_comes_late_does_not_undo_an_end(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(civitai, 20)
+    emulator.clock.speed = 0
+    late = await submitted(civitai, 20)
+    emulator.faults.add(f"GET {WORKFLOWS}", delay=0.3, accepted=True, times=1)
+    timer = threading.Timer(0.15, emulator.clock.advance, [60])
+    timer.start()
+    ends = [(each, each.status) async for each in civitai.workflows.as_completed([*workflows, *late], timeout=30)]
+    timer.join()
+    assert len(ends) == 40
+    assert {status for _, status in ends} == {each.status for each, _ in ends} == {"succeeded"}
+
+
 async def test_ids_of_another_process_can_be_many_too(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    ids = [each.id for each in await submitted(civitai, 40)]
+    ids = [each.id for each in await submitted(civitai, 120)]
+    emulator.clock.speed = 5
     done = await civitai.workflows.wait(ids, timeout=60)
     assert [each.id for each in done] == ids
     assert {each.status for each in done} == {"succeeded"}
