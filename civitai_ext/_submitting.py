@@ -9,13 +9,14 @@ from civitai_api.orchestration import models
 from civitai_api.runtime import UNSET, ApiModel, dump
 from civitai_ext._checks import Problem, problems
 from civitai_ext._polling import LONGEST_HOLD
+from civitai_ext._reading import number
 from civitai_ext.errors import InvalidRequest
 from civitai_ext.steps import Step, StepLike, build_steps
 
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import BuzzClientAccount, WorkflowCallback, WorkflowTips
 
-__all__ = ["WorkflowOptions", "check_hold", "check_key", "template_of", "template_problems"]
+__all__ = ["WorkflowOptions", "check_cost", "check_hold", "check_key", "template_of", "template_problems"]
 
 _KEY: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _LONGEST_TAG: Final = 200
@@ -62,9 +63,9 @@ def check_hold(wait: float, options: WorkflowOptions) -> None:
     Raises:
         InvalidRequest: The service cannot hold a request as long, or forgets the result before anybody has it.
     """
-    if not 0 <= wait <= LONGEST_HOLD:
+    if number(wait) is None or not 0 <= wait <= LONGEST_HOLD:
         raise InvalidRequest(
-            f"wait is {wait}; a submit can be held for 0 to {LONGEST_HOLD:g} seconds",
+            f"wait is {wait!r}; a submit can be held for 0 to {LONGEST_HOLD:g} seconds",
             hint="Use `workflow.wait()` to wait for longer.",
         )
     if options.get("ephemeral") and not wait and not options.get("callbacks"):
@@ -72,6 +73,16 @@ def check_hold(wait: float, options: WorkflowOptions) -> None:
             "An ephemeral workflow is forgotten as soon as it is over, and nobody would get what it made",
             hint="Give `callbacks`, or `wait` for it, as `run` does.",
         )
+
+
+def check_cost(max_cost: float | None) -> None:
+    """Check a limit of what may be spent.
+
+    Raises:
+        InvalidRequest: It is no amount of Buzz.
+    """
+    if max_cost is not None and (number(max_cost) is None or max_cost < 0):
+        raise InvalidRequest(f"max_cost is {max_cost!r}; it takes an amount of Buzz, 0 or more")
 
 
 def template_of(steps: Sequence[StepLike], key: str | None, options: WorkflowOptions) -> models.WorkflowTemplate:

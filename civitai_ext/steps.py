@@ -200,10 +200,12 @@ def _template(step: StepLike, place: int) -> dict[str, Any]:
         step = Step(step)
     template: dict[str, Any] = dump(step)
     if not isinstance(template, dict) or "input" not in template or "$type" not in template:
-        raise InvalidRequest(
-            f"Step {place} is a {type(step).__name__} without a step type and an input",
-            hint="Give an input model, a Step, a step template, or a dict with '$type' and 'input'.",
-        )
+        hint = "Give an input model, a Step, a step template, or a dict with '$type' and 'input'."
+        if isinstance(step, type):
+            raise InvalidRequest(f"Step {place} is the class {step.__name__}, and no input made of it", hint=hint)
+        if isinstance(step, (list, tuple)):
+            hint = "Give steps one by one, as in submit(*steps)."
+        raise InvalidRequest(f"Step {place} is a {type(step).__name__} without a step type and an input", hint=hint)
     return template
 
 

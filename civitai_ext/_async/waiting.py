@@ -39,7 +39,7 @@ from civitai_ext.progress import Progress
 if TYPE_CHECKING:
     from civitai_ext._async.workflow import AsyncWorkflow
 
-__all__ = ["AsyncWaiting", "AsyncWatch"]
+__all__ = ["GONE", "AsyncWaiting", "AsyncWatch"]
 
 _PASSING = (ConnectionFailed, RateLimited, ServerError, UnexpectedResponse)
 """What may be over at the next look."""
@@ -49,6 +49,9 @@ _SLACK = 10.0
 
 _MOST_CONNECTIONS = 64
 """How many requests may be held at once where workflows cannot be listed: each takes a connection."""
+
+GONE = "Workflows are kept for 30 days; ephemeral ones are gone as soon as they are over."
+_FORGOTTEN = "It was ephemeral: the service forgot it when it was over. Its callbacks were told its end."
 
 _PAGE = 100
 """The most workflows that a list gives at a time."""
@@ -177,8 +180,7 @@ class AsyncWaiting:
                 raise
             polling.refused()
         except NotFound as error:
-            if workflow.ephemeral:
-                error.hint = "It was ephemeral: the service forgot it when it was over. Its callbacks have its end."
+            error.hint = _FORGOTTEN if workflow.ephemeral else GONE
             raise
         except _PASSING as error:
             polling.failed(error.retry_after if isinstance(error, ApiError) else None)

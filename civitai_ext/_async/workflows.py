@@ -34,14 +34,14 @@ from civitai_api.runtime import UNSET
 from civitai_ext._async.export import save_zip
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._async.waiting import AsyncWaiting
+from civitai_ext._async.waiting import GONE, AsyncWaiting
 from civitai_ext._async.workflow import DEFAULT_TIMEOUT, AsyncWorkflow
 from civitai_ext._checks import Validation, check
 from civitai_ext._filters import switches
 from civitai_ext._json_patch import difference
 from civitai_ext._polling import LONGEST_HOLD
 from civitai_ext._reading import models_in, text
-from civitai_ext._submitting import WorkflowOptions, check_hold, check_key, template_of, template_problems
+from civitai_ext._submitting import WorkflowOptions, check_cost, check_hold, check_key, template_of, template_problems
 from civitai_ext._together import AsyncTogether
 from civitai_ext.errors import (
     BudgetExceeded,
@@ -144,6 +144,7 @@ class AsyncWorkflows:
             ConnectionFailed: No answer came, after all attempts. So may `ServerError` and `UnexpectedResponse` be.
         """
         check_key(external_id)
+        check_cost(max_cost)
         check_hold(wait, options)
         key = external_id or uuid.uuid4().hex
         body = template_of(steps, key, options)
@@ -253,7 +254,7 @@ class AsyncWorkflows:
                 cancel_on_timeout=cancel_on_timeout,
                 cancel_on_interrupt=cancel_on_interrupt,
             )
-        handles = [self._taken(each) for each in workflow]
+        handles = self._all_taken(workflow)
         async for _ in self.as_completed(
             handles,
             timeout,
@@ -297,7 +298,7 @@ class AsyncWorkflows:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
             NotFound: One of them is not there. It comes after all others.
         """
-        handles = [self._taken(each) for each in workflows]
+        handles = self._all_taken(workflows)
         turn = Lock()
 
         def tell(progress: Progress) -> None:
@@ -351,7 +352,7 @@ class AsyncWorkflows:
         try:
             return self._handle(await self.transport.call(request))
         except NotFound as error:
-            error.hint = "Workflows are kept for 30 days; ephemeral ones are gone as soon as they are over."
+            error.hint = GONE
             raise
 
     def attach(self, id: str) -> AsyncWorkflow:
@@ -519,7 +520,12 @@ class AsyncWorkflows:
         return AsyncWorkflow(self, text(workflow.id), workflow)
 
     def _taken(self, workflow: AsyncWorkflow | str) -> AsyncWorkflow:
-        return self.attach(workflow) if isinstance(workflow, str) else workflow
+        return workflow if isinstance(workflow, AsyncWorkflow) else self.attach(workflow)
+
+    def _all_taken(self, workflows: Iterable[AsyncWorkflow | str]) -> Sequence[AsyncWorkflow]:
+        if not isinstance(workflows, Iterable):
+            raise InvalidRequest(f"{workflows!r} is neither a workflow nor several", hint="Give handles, or ids.")
+        return [self._taken(each) for each in workflows]
 
 
 class AsyncWorkflowSteps:

@@ -36,11 +36,11 @@ from civitai_ext._filters import switches
 from civitai_ext._json_patch import difference
 from civitai_ext._polling import LONGEST_HOLD
 from civitai_ext._reading import models_in, text
-from civitai_ext._submitting import WorkflowOptions, check_hold, check_key, template_of, template_problems
+from civitai_ext._submitting import WorkflowOptions, check_cost, check_hold, check_key, template_of, template_problems
 from civitai_ext._sync.export import save_zip
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
-from civitai_ext._sync.waiting import Waiting
+from civitai_ext._sync.waiting import GONE, Waiting
 from civitai_ext._sync.workflow import DEFAULT_TIMEOUT, Workflow
 from civitai_ext._together import Together
 from civitai_ext.errors import (
@@ -142,6 +142,7 @@ class Workflows:
             ConnectionFailed: No answer came, after all attempts. So may `ServerError` and `UnexpectedResponse` be.
         """
         check_key(external_id)
+        check_cost(max_cost)
         check_hold(wait, options)
         key = external_id or uuid.uuid4().hex
         body = template_of(steps, key, options)
@@ -251,7 +252,7 @@ class Workflows:
                 cancel_on_timeout=cancel_on_timeout,
                 cancel_on_interrupt=cancel_on_interrupt,
             )
-        handles = [self._taken(each) for each in workflow]
+        handles = self._all_taken(workflow)
         for _ in self.as_completed(
             handles,
             timeout,
@@ -295,7 +296,7 @@ class Workflows:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
             NotFound: One of them is not there. It comes after all others.
         """
-        handles = [self._taken(each) for each in workflows]
+        handles = self._all_taken(workflows)
         turn = Lock()
 
         def tell(progress: Progress) -> None:
@@ -349,7 +350,7 @@ class Workflows:
         try:
             return self._handle(self.transport.call(request))
         except NotFound as error:
-            error.hint = "Workflows are kept for 30 days; ephemeral ones are gone as soon as they are over."
+            error.hint = GONE
             raise
 
     def attach(self, id: str) -> Workflow:
@@ -517,7 +518,12 @@ class Workflows:
         return Workflow(self, text(workflow.id), workflow)
 
     def _taken(self, workflow: Workflow | str) -> Workflow:
-        return self.attach(workflow) if isinstance(workflow, str) else workflow
+        return workflow if isinstance(workflow, Workflow) else self.attach(workflow)
+
+    def _all_taken(self, workflows: Iterable[Workflow | str]) -> Sequence[Workflow]:
+        if not isinstance(workflows, Iterable):
+            raise InvalidRequest(f"{workflows!r} is neither a workflow nor several", hint="Give handles, or ids.")
+        return [self._taken(each) for each in workflows]
 
 
 class WorkflowSteps:

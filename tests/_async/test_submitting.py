@@ -213,6 +213,26 @@ async def test_a_tag_that_is_too_long(civitai: AsyncCivitai) -> None:
         await civitai.workflows.submit(EchoInput(message="x"), tags=list("abcdefghijk"), validate="strict")
 
 
+@pytest.mark.parametrize(
+    ("steps", "options", "message"),
+    [
+        ([], {}, "at least one step"),
+        (["a cat"], {}, "Step 1 is a str without a step type"),
+        ([EchoInput], {}, "Step 1 is the class EchoInput, and no input made of it"),
+        ([[EchoInput(message="x")]], {}, r"Step 1 is a list .*submit\(\*steps\)"),
+        ([EchoInput(message="x")], {"max_cost": "5"}, "max_cost is '5'; it takes an amount of Buzz"),
+        ([EchoInput(message="x")], {"max_cost": -1}, "max_cost is -1"),
+        ([EchoInput(message="x")], {"wait": "5"}, "wait is '5'"),
+    ],
+)
+async def test_what_cannot_be_meant_is_not_sent(
+    civitai: AsyncCivitai, emulator: Emulator, steps: list[Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match=message):
+        await civitai.workflows.submit(*steps, **options)
+    assert not emulator.journal
+
+
 # -------------------------------------------------------------------------------------------------------------- prices
 
 

@@ -245,6 +245,13 @@ async def test_a_crowd_keeps_its_time(slow: AsyncCivitai) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("wrong", [5, ["wf_1", 5], [None]])
+async def test_what_is_no_workflow_is_not_waited_for(civitai: AsyncCivitai, emulator: Emulator, wrong: Any) -> None:
+    with pytest.raises(errors.InvalidRequest, match=r"5 is neither a workflow nor several|is not the id of a workflow"):
+        await civitai.workflows.wait(wrong)
+    assert not emulator.journal
+
+
 @pytest.mark.parametrize("timeout", [-1, math.nan])
 async def test_a_timeout_that_is_no_time(civitai: AsyncCivitai, timeout: float) -> None:
     with pytest.raises(errors.InvalidRequest, match="timeout is"):

@@ -243,6 +243,13 @@ def test_a_crowd_keeps_its_time(slow: Civitai) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("wrong", [5, ["wf_1", 5], [None]])
+def test_what_is_no_workflow_is_not_waited_for(civitai: Civitai, emulator: Emulator, wrong: Any) -> None:
+    with pytest.raises(errors.InvalidRequest, match=r"5 is neither a workflow nor several|is not the id of a workflow"):
+        civitai.workflows.wait(wrong)
+    assert not emulator.journal
+
+
 @pytest.mark.parametrize("timeout", [-1, math.nan])
 def test_a_timeout_that_is_no_time(civitai: Civitai, timeout: float) -> None:
     with pytest.raises(errors.InvalidRequest, match="timeout is"):
