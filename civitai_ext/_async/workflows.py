@@ -254,7 +254,7 @@ class AsyncWorkflows:
                 cancel_on_timeout=cancel_on_timeout,
                 cancel_on_interrupt=cancel_on_interrupt,
             )
-        handles = self._all_taken(workflow)
+        handles = [*self._all_taken(workflow)]
         async for _ in self.as_completed(
             handles,
             timeout,

@@ -252,7 +252,7 @@ class Workflows:
                 cancel_on_timeout=cancel_on_timeout,
                 cancel_on_interrupt=cancel_on_interrupt,
             )
-        handles = self._all_taken(workflow)
+        handles = [*self._all_taken(workflow)]
         for _ in self.as_completed(
             handles,
             timeout,
