@@ -50,7 +50,7 @@ class FaultMiddleware:
             await asyncio.sleep(delay)
         if fault is not None:
             scope[FAULT] = fault.kind
-            if fault.status is not None or fault.html_page:
+            if fault.replaces_answer and not fault.work_done:
                 await _made_up(fault, asked.path)(scope, receive, send)
                 return
         elif not self._faults.needs_answers:
@@ -58,6 +58,11 @@ class FaultMiddleware:
             return
 
         start, body = await _collect(self._app, scope, receive)
+        if fault is not None and fault.work_done:
+            await asyncio.sleep(fault.delay)
+            if fault.replaces_answer:
+                await _made_up(fault, asked.path)(scope, receive, send)
+                return
         if fault is not None and fault.lost_answer:
             await send({"type": LOST, "status": start["status"]})
             await self._end(scope, receive)

@@ -73,6 +73,7 @@ class Fault:
     times: int | None = None
     every: int | None = None
     after: int = 0
+    work_done: bool = False
     hits: int = 0
     _seen: int = field(default=0, repr=False)
 
@@ -102,6 +103,16 @@ class Fault:
         """What it is called."""
         effects = self._effects()
         return effects[0] if effects else "delay"
+
+    @property
+    def replaces_answer(self) -> bool:
+        """Whether an answer is made up in place of the application's."""
+        return self.status is not None or self.html_page
+
+    @property
+    def only_delays(self) -> bool:
+        """Whether it is a delay before all else, which goes with any other fault."""
+        return self.kind == "delay" and not self.work_done
 
     def hit(self, asked: Asked) -> bool:
         """Tell whether it goes wrong with this request, and count that."""
@@ -210,6 +221,7 @@ class Faults:
         times: int | None = None,
         every: int | None = None,
         after: int = 0,
+        work_done: bool = False,
     ) -> Fault:
         """Let something go wrong from now on.
 
@@ -232,6 +244,7 @@ class Faults:
             times: How often it goes wrong; until `clear` when it is not given.
             every: 3 lets it go wrong with every third request that fits.
             after: How many requests that fit are spared first.
+            work_done: Whether the work is done before it goes wrong: with `status`, `html_page` and `delay`.
 
         Returns:
             The fault, whose `hits` tell how often it went wrong.
@@ -242,7 +255,7 @@ class Faults:
         """
         fault = Fault(
             route, status, body, retry_after, dict(headers or {}), html_page, lost_answer, cut_body, duplicate_items,
-            repeat_cursor, dict(fields or {}), delay, times, every, after,
+            repeat_cursor, dict(fields or {}), delay, times, every, after, work_done,
         )  # fmt: skip
         with self._lock:
             self._faults.append(fault)
@@ -286,9 +299,9 @@ class Faults:
             delay, chosen = 0.0, None
             for fault in self._faults:
                 # A delay goes with another fault; of faults that do something there is one.
-                if (fault.kind == "delay" or chosen is None) and fault.hit(asked):
-                    delay += fault.delay
-                    if fault.kind != "delay":
+                if (fault.only_delays or chosen is None) and fault.hit(asked):
+                    delay += 0 if fault.work_done else fault.delay
+                    if not fault.only_delays:
                         chosen = fault
             for chaos in self._chaos:
                 if chosen is None and (drawn := chaos.draw(asked)):
