@@ -20,16 +20,19 @@ from civitai_ext._version import __version__
 if TYPE_CHECKING:
     from civitai_ext import errors as errors
     from civitai_ext._async.client import AsyncCivitai as AsyncCivitai
+    from civitai_ext._async.jobs import AsyncJobBatch as AsyncJobBatch
     from civitai_ext._async.pager import AsyncPager as AsyncPager
     from civitai_ext._async.workflows import AsyncWorkflow as AsyncWorkflow
     from civitai_ext._backoff import RetryPolicy as RetryPolicy
     from civitai_ext._sync.client import Civitai as Civitai
+    from civitai_ext._sync.jobs import JobBatch as JobBatch
     from civitai_ext._sync.pager import Pager as Pager
     from civitai_ext._sync.workflows import Workflow as Workflow
     from civitai_ext.air import Air as Air
     from civitai_ext.air import AirError as AirError
     from civitai_ext.errors import CivitaiError as CivitaiError
     from civitai_ext.estimates import Estimate as Estimate
+    from civitai_ext.jobs import image_job as image_job
     from civitai_ext.levels import BrowsingLevel as BrowsingLevel
     from civitai_ext.levels import NsfwLevel as NsfwLevel
     from civitai_ext.progress import Progress as Progress
@@ -39,12 +42,14 @@ __all__ = [
     "Air",
     "AirError",
     "AsyncCivitai",
+    "AsyncJobBatch",
     "AsyncPager",
     "AsyncWorkflow",
     "BrowsingLevel",
     "Civitai",
     "CivitaiError",
     "Estimate",
+    "JobBatch",
     "NsfwLevel",
     "Pager",
     "Progress",
@@ -53,24 +58,28 @@ __all__ = [
     "Workflow",
     "__version__",
     "errors",
+    "image_job",
 ]
 
 _WHERE = {
     "Air": "air",
     "AirError": "air",
     "AsyncCivitai": "_async.client",
+    "AsyncJobBatch": "_async.jobs",
     "AsyncPager": "_async.pager",
     "AsyncWorkflow": "_async.workflows",
     "BrowsingLevel": "levels",
     "Civitai": "_sync.client",
     "CivitaiError": "errors",
     "Estimate": "estimates",
+    "JobBatch": "_sync.jobs",
     "NsfwLevel": "levels",
     "Pager": "_sync.pager",
     "Progress": "progress",
     "RetryPolicy": "_backoff",
     "Step": "steps",
     "Workflow": "_sync.workflows",
+    "image_job": "jobs",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for Any

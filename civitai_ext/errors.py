@@ -29,7 +29,9 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     │   ├── WorkflowFailed
     │   ├── WorkflowExpired
     │   └── WorkflowCanceled
-    ├── WaitTimeout (TimeoutError)           a workflow is not done yet; it goes on
+    ├── JobsFailed                           jobs of the Generator API ended without success
+    ├── SubmissionUnclear                    jobs were submitted, and whether they were accepted is not known
+    ├── WaitTimeout (TimeoutError)           a workflow or jobs are not done yet; they go on
     └── BudgetExceeded                       the work costs more than was allowed; nothing was submitted
 
 The text of an error is a sentence that says what happened, followed by what to do about it if that is known. Neither
@@ -60,6 +62,7 @@ __all__ = [
     "Gone",
     "InsufficientBuzz",
     "InvalidRequest",
+    "JobsFailed",
     "NotFound",
     "PageLimitReached",
     "PayloadTooLarge",
@@ -69,6 +72,7 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "ServiceOverloaded",
+    "SubmissionUnclear",
     "UnexpectedResponse",
     "UnprocessableContent",
     "WaitTimeout",
@@ -398,7 +402,7 @@ class UnexpectedResponse(CivitaiError):
         return f"{asked} answered {_status_text(self.status)} with what cannot be understood{said}"
 
 
-# ----------------------------------------------------------------------------------------------------------- workflows
+# -------------------------------------------------------------------------------------------------- workflows and jobs
 
 
 class WorkflowError(CivitaiError):
@@ -433,20 +437,58 @@ class WorkflowCanceled(WorkflowError):
     """The workflow was canceled."""
 
 
-class WaitTimeout(CivitaiError, TimeoutError):
-    """A workflow was not done within the time that was to be waited. It has not been stopped.
+class JobsFailed(CivitaiError):
+    """Some of the jobs that were waited for ended without success; all of them are over.
 
     Attributes:
-        workflow_id: With it the waiting can be taken up again.
+        jobs: All of them as they were last read: `jobs.failed` are those without success.
+    """
+
+    jobs: Any
+
+    def __init__(self, message: str = "", *, jobs: Any, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.jobs = jobs
+
+
+class SubmissionUnclear(CivitaiError):
+    """Jobs were submitted, no good answer came, and the service does not show them. They may run all the same.
+
+    What went wrong is the cause (`__cause__`).
+
+    Attributes:
+        submission_id: Given to `submit` again, the jobs are looked for first, and only submitted if there are none.
+        properties: What a query for them takes.
+    """
+
+    submission_id: str
+    properties: Mapping[str, Any]
+
+    def __init__(
+        self, message: str = "", *, submission_id: str, properties: Mapping[str, Any], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.submission_id = submission_id
+        self.properties = dict(properties)
+
+
+class WaitTimeout(CivitaiError, TimeoutError):
+    """A workflow, or jobs, were not done within the time that was to be waited. They have not been stopped.
+
+    Attributes:
+        workflow_id: With it the waiting can be taken up again; empty if jobs were waited for.
+        jobs: The jobs as they were last read, whose `wait` takes the waiting up again; None for a workflow.
     """
 
     default_hint = "The work goes on: attach to it again by its id, or cancel it."
 
     workflow_id: str
+    jobs: Any
 
-    def __init__(self, message: str = "", *, workflow_id: str, hint: str | None = None) -> None:
+    def __init__(self, message: str = "", *, workflow_id: str = "", jobs: Any = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.workflow_id = workflow_id
+        self.jobs = jobs
 
 
 class BudgetExceeded(CivitaiError):
