@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from civitai_api.generator.models import JobEvent, JobResult, JobStatus, QueuePosition, ServiceProviderStatus
 from civitai_ext._reading import models_in, number, record, text
@@ -17,7 +17,8 @@ _REFUSED: Final = frozenset({"failed", "rejected", "laterejected"})
 
 def results_of(job: JobStatus) -> list[JobResult]:
     """What a job has made, or will make: one thing, several, or nothing."""
-    return models_in(job.result if isinstance(job.result, list) else [job.result])  # type: ignore[list-item]
+    results: Any = job.result
+    return models_in(results if isinstance(results, list) else [results])
 
 
 def state_of(job: JobStatus) -> str:

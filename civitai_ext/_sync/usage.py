@@ -11,7 +11,13 @@ from urllib.parse import quote
 
 from civitai_api.generator.api.coverage import get_coverage
 from civitai_api.generator.api.usage import get_consumption, query_requests
-from civitai_api.generator.models import ConsumptionDetails, ProviderAssetAvailability, RequestRecord, RequestsCursor
+from civitai_api.generator.models import (
+    ConsumptionDetails,
+    JobDefinition,
+    ProviderAssetAvailability,
+    RequestRecord,
+    RequestsCursor,
+)
 from civitai_api.runtime import UNSET
 from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._reading import models_in, text
@@ -159,5 +165,6 @@ def _written(cursor: Any) -> str | None:
 
 def _identity(request: RequestRecord) -> str | None:
     """What two occurrences of a submission have in common: the ids of its jobs."""
-    ids = [text(job.job.id) for job in models_in(request.jobs) if job.job]
+    definitions = [job.job for job in models_in(request.jobs)]
+    ids = [text(each.id) if isinstance(each, JobDefinition) else "" for each in definitions]
     return " ".join(ids) if ids and all(ids) else None
