@@ -68,8 +68,8 @@ _LOOKS: Final = (0.5, 1.5, 4.0)
 """Seconds before each look for jobs whose submission was not answered: the service may take a moment to show them."""
 _LATE_LOOKS: Final = 3
 """How often to look again at jobs that succeeded and do not have their results yet."""
-_MOST_FOUND: Final = 1000
-"""How many jobs to go through at most when looking for those of a submission."""
+_MOST_STRANGERS: Final = 100
+"""After how many jobs of other submissions looking for those of one is given up: the service ignores what was asked."""
 _LONGEST_TOKEN: Final = 4000
 """Tokens grow with the number of jobs, and servers refuse longer request lines than 8,000 characters."""
 
@@ -172,11 +172,11 @@ class JobBatch:
         started, late = monotonic(), 0
         reported: object = None
         for looks, pause in enumerate(pauses(known=bool(self.jobs))):
+            left = started + timeout - monotonic()
             if self.is_final:
-                if late == _LATE_LOOKS or not any(is_late(job) for job in self.jobs):
+                if left <= 0 or late == _LATE_LOOKS or not any(is_late(job) for job in self.jobs):
                     break
                 late += 1
-            left = started + timeout - monotonic()
             if left <= 0 and looks:
                 if cancel_on_timeout:
                     self.cancel(force=True)
@@ -327,6 +327,8 @@ class Jobs:
         key = submission_id or uuid.uuid4().hex
         request = _submit(_prepared(jobs, key), charge, detailed=detailed)
         if submission_id is not None and (found := self._of_submission(key, options)):
+            if len(found) < len(jobs):
+                raise _unclear("the submission_id was used before, and", key, len(found), len(jobs))
             return JobBatch(self, found, submission_id=key)
         if max_cost is not None:
             cost = self.estimate(*jobs, charge=charge, **options)
@@ -511,9 +513,15 @@ class Jobs:
 
     def _of_submission(self, key: str, options: CallOptions | None = None) -> list[JobStatus]:
         """Find the jobs that were submitted with a key of ours."""
-        found = self.query({SUBMISSION: key}, limit=_MOST_FOUND, **(options or {})).to_list()
-        # Jobs that some other submission made must not pass for these, whatever the service takes for a match.
-        return [job for job in found if record(job.properties).get(SUBMISSION) == key]
+        found: list[JobStatus] = []
+        strangers = 0
+        for job in self.query({SUBMISSION: key}, **(options or {})):
+            # Jobs of some other submission must not pass for these, whatever the service takes for a match.
+            if record(job.properties).get(SUBMISSION) == key:
+                found.append(job)
+            elif (strangers := strangers + 1) == _MOST_STRANGERS:
+                break
+        return found
 
     def _found_after(self, error: CivitaiError, key: str, count: int, options: CallOptions) -> JobBatch:
         """Look for jobs that were submitted without a good answer."""
@@ -527,14 +535,7 @@ class Jobs:
                 continue
             if len(found) >= count:
                 return JobBatch(self, found, submission_id=key)
-        shown = f"{len(found)} of {count} jobs" if found else "none of the jobs"
-        raise SubmissionUnclear(
-            f"Jobs were submitted without a good answer, and {shown} can be found: {error.describe()}",
-            submission_id=key,
-            properties={SUBMISSION: key},
-            hint=f"They may run all the same. Later, submit them again with submission_id={key!r}, which looks for "
-            "them first.",
-        ) from error
+        raise _unclear(f"no good answer came ({error.describe()}), and", key, len(found), count) from error
 
     def _call(self, request: Request[T], options: CallOptions) -> T:
         self.transport.config.require_token(_API)
@@ -562,6 +563,16 @@ def _prepared(jobs: Sequence[JobLike], key: str | None) -> list[JobTemplate]:
     if not templates:
         raise InvalidRequest("There are no jobs to submit")
     return templates
+
+
+def _unclear(what: str, key: str, found: int, count: int) -> SubmissionUnclear:
+    return SubmissionUnclear(
+        f"Whether the jobs were accepted is not known: {what} {found} of {count} can be found",
+        submission_id=key,
+        properties={SUBMISSION: key},
+        hint=f"They may run all the same. Later, submit them again with submission_id={key!r}, which looks for them "
+        "first.",
+    )
 
 
 def _may_have_arrived(error: CivitaiError) -> bool:

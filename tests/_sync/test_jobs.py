@@ -174,6 +174,7 @@ def test_results_that_come_late_are_waited_for_a_little(civitai: Civitai, emulat
     )
     jobs.wait()
     assert fault.hits == 4, "and not for ever: old pictures are gone"
+    assert (jobs.wait(timeout=0)).is_final
     emulator.faults.clear()
     assert (jobs.refresh()).jobs[0].job_id == jobs.ids[0]
 
@@ -223,7 +224,7 @@ def test_a_submit_that_cannot_be_found_says_so_and_how_to_go_on(
     civitai: Civitai, emulator: Emulator, fault: dict[str, Any]
 ) -> None:
     emulator.faults.add(f"POST {JOBS}", **fault, times=1)
-    with pytest.raises(errors.SubmissionUnclear, match="none of the jobs can be found: POST") as caught:
+    with pytest.raises(errors.SubmissionUnclear, match=r"no good answer came .POST.* 0 of 1 can be found") as caught:
         civitai.jobs.submit(cat())
     assert isinstance(caught.value.__cause__, errors.CivitaiError)
     assert len(sent(emulator, "POST")) == 1
@@ -262,8 +263,25 @@ def test_nothing_is_taken_for_a_job_that_cannot_be_told_from_others(
 def test_part_of_a_submission_is_not_taken_for_all_of_it(civitai: Civitai, emulator: Emulator) -> None:
     emulator.faults.add(f"POST {JOBS}", lost_answer=True, times=1)
     emulator.faults.add(f"POST {JOBS}/query", fields={"jobs.0.properties": None})
-    with pytest.raises(errors.SubmissionUnclear, match="1 of 2 jobs can be found"):
+    with pytest.raises(errors.SubmissionUnclear, match="1 of 2 can be found"):
         civitai.jobs.submit_batch([cat(), cat()])
+
+
+def test_an_id_that_was_used_for_fewer_jobs_is_not_taken_for_these(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.jobs.submit(cat(), submission_id="order-17")
+    with pytest.raises(errors.SubmissionUnclear, match="submission_id was used before, and 1 of 2 can be found"):
+        civitai.jobs.submit_batch([cat(), cat()], submission_id="order-17")
+    assert len(sent(emulator, "POST")) == 1
+
+
+def test_a_service_that_finds_what_was_not_asked_for_is_not_read_to_its_end(
+    civitai: Civitai, emulator: Emulator
+) -> None:
+    civitai.jobs.submit_batch([{"$type": "mediaTagging"}] * 160, submission_id="order-17")
+    emulator.faults.add(f"POST {JOBS}/query", fields={"jobs.*.properties": {SUBMISSION: "another"}})
+    emulator.journal.clear()
+    civitai.jobs.submit(cat(), submission_id="order-17")
+    assert len(sent(emulator, "POST", f"{JOBS}/query")) < 8
 
 
 def test_what_certainly_did_not_arrive_is_an_ordinary_error(emulator: Emulator) -> None:
