@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, TypeVar, Unpack
 
@@ -30,7 +30,7 @@ from civitai_api.generator.models import (
     TaintJobRequest,
     TaintJobsRequest,
 )
-from civitai_api.runtime import UNSET, Request
+from civitai_api.runtime import UNSET, Request, Unset
 from civitai_ext._backoff import is_throttled
 from civitai_ext._job_states import (
     is_late,
@@ -133,7 +133,7 @@ class JobBatch:
         return min((ahead for job in self.jobs if (ahead := jobs_ahead(job)) is not None), default=None)
 
     def refresh(self) -> JobBatch:
-        """Read all jobs again, in one request.
+        """Read all jobs again, as a rule in one request.
 
         Raises:
             NotFound: The service does not know them any more.
@@ -180,10 +180,11 @@ class JobBatch:
             if left <= 0 and looks:
                 if cancel_on_timeout:
                     self.cancel(force=True)
+                goes_on = "The jobs go on: wait for them again, by their token from any process, or cancel them."
                 raise WaitTimeout(
                     f"{self._told()} after {timeout:g} seconds",
                     jobs=self,
-                    hint="The jobs go on: wait for them again, by their token from any process, or cancel them.",
+                    hint="The rest was canceled." if cancel_on_timeout else goes_on,
                 )
             self._service.transport.sleep(min(pause, max(left, 0.0)))
             self.refresh()
@@ -269,10 +270,7 @@ class Jobs:
             InvalidRequest: A job cannot be right; nothing was sent.
             ConfigurationError: There is no token.
         """
-        templates = _prepared(jobs, None)
-        answer = self._call(attrs.evolve(_submit(templates, charge, whatif=True), idempotent=True), options)
-        costs = [number(job.cost) for job in models_in(answer.jobs)]
-        return sum(cost for cost in costs if cost is not None) if costs and None not in costs else None
+        return self._price(_prepared(jobs, None), charge, options)
 
     def submit(
         self,
@@ -313,7 +311,7 @@ class Jobs:
 
     def submit_batch(
         self,
-        jobs: Sequence[JobLike],
+        jobs: Iterable[JobLike],
         *,
         charge: bool | None = None,
         detailed: bool = False,
@@ -324,15 +322,18 @@ class Jobs:
         """Submit several jobs in one request, as `submit` does."""
         if submission_id is not None and not (isinstance(submission_id, str) and submission_id.strip()):
             raise InvalidRequest(f"submission_id is {submission_id!r}; it takes a text")
+        options = checked_options(options)
         key = submission_id or uuid.uuid4().hex
-        request = _submit(_prepared(jobs, key), charge, detailed=detailed)
+        priced = _prepared(jobs, None)
+        count = len(priced)
+        request = _submit(_prepared(priced, key), charge, detailed=detailed)
         if submission_id is not None and (found := self._of_submission(key, options)):
-            if len(found) < len(jobs):
-                raise _unclear("the submission_id was used before, and", key, len(found), len(jobs))
+            if len(found) < count:
+                raise _unclear("the submission_id was used before, and", key, len(found), count)
             return JobBatch(self, found, submission_id=key)
         if max_cost is not None:
-            cost = self.estimate(*jobs, charge=charge, **options)
-            if cost is None or cost > max_cost:
+            cost = self._price(priced, charge, options)
+            if cost is None or not cost <= max_cost:
                 price = "a price that the service does not tell" if cost is None else f"{cost:g} Buzz"
                 raise BudgetExceeded(f"It would cost {price}, and at most {max_cost:g} is allowed", estimate=cost)
         try:
@@ -340,11 +341,11 @@ class Jobs:
         except (ConnectionFailed, ServerError, UnexpectedResponse) as error:
             if not _may_have_arrived(error):
                 raise
-            return self._found_after(error, key, len(jobs), options)
+            return self._found_after(error, key, count, options)
         token, accepted = text(answer.token), models_in(answer.jobs)
         if not token and not accepted:
             empty = UnexpectedResponse("neither a token nor jobs", status=200, method="POST", url=request.path)
-            return self._found_after(empty, key, len(jobs), options)
+            return self._found_after(empty, key, count, options)
         return JobBatch(self, accepted, token=token or None, submission_id=key)
 
     def get(self, id: str, *, detailed: bool = False, **options: Unpack[CallOptions]) -> JobStatus:
@@ -403,7 +404,7 @@ class Jobs:
         """
         self.transport.config.require_token(_API)
         options = checked_options(options)
-        wanted = UNSET if properties is None else dict(properties)
+        wanted = _mapping("properties", properties)
 
         def fetch(at: str | None, size: int) -> Page[JobStatus]:
             body = QueryJobsRequest(cursor=UNSET if at is None else at, job_type=job_type or UNSET, properties=wanted)
@@ -426,7 +427,7 @@ class Jobs:
 
         See `JobBatch.wait`.
         """
-        if isinstance(jobs, str):
+        if not isinstance(jobs, JobBatch):
             jobs = JobBatch(self, token=_id(jobs, "a token"))
         return jobs.wait(
             timeout, on_progress=on_progress, raise_on_failure=raise_on_failure, cancel_on_timeout=cancel_on_timeout
@@ -467,7 +468,7 @@ class Jobs:
             InvalidRequest: No job can have such an id, or no reason is given.
             ConfigurationError: There is no token.
         """
-        body = TaintJobRequest(reason=_reason(reason), context=UNSET if context is None else dict(context))
+        body = TaintJobRequest(reason=_reason(reason), context=_mapping("context", context))
         self._call(taint_job.request(job_id=_id(id), body=body), options)
 
     def taint_by_token(
@@ -499,8 +500,8 @@ class Jobs:
             raise InvalidRequest("taint_by_token takes a token, or properties that choose the jobs")
         body = TaintJobsRequest(
             reason=_reason(reason),
-            context=UNSET if context is None else dict(context),
-            properties=UNSET if properties is None else dict(properties),
+            context=_mapping("context", context),
+            properties=_mapping("properties", properties),
         )
         request = taint_jobs_by_token.request(body=body, token=UNSET if token is None else _id(token, "a token"))
         count = number((self._call(request, options)).jobs)
@@ -522,6 +523,11 @@ class Jobs:
             elif (strangers := strangers + 1) == _MOST_STRANGERS:
                 break
         return found
+
+    def _price(self, jobs: list[JobTemplate], charge: bool | None, options: CallOptions) -> float | None:
+        request = attrs.evolve(_submit(jobs, charge, whatif=True), idempotent=True)
+        costs = [number(job.cost) for job in models_in((self._call(request, options)).jobs)]
+        return sum(cost for cost in costs if cost is not None) if costs and None not in costs else None
 
     def _found_after(self, error: CivitaiError, key: str, count: int, options: CallOptions) -> JobBatch:
         """Look for jobs that were submitted without a good answer."""
@@ -556,9 +562,9 @@ def _submit(
     )
 
 
-def _prepared(jobs: Sequence[JobLike], key: str | None) -> list[JobTemplate]:
-    if isinstance(jobs, (str, bytes, Mapping, JobTemplate)):
-        raise InvalidRequest("jobs is a single job", hint="Give a list, or use `submit`.")
+def _prepared(jobs: Iterable[JobLike], key: str | None) -> list[JobTemplate]:
+    if isinstance(jobs, (str, bytes, Mapping)) or not isinstance(jobs, Iterable):
+        raise InvalidRequest(f"jobs is a {type(jobs).__name__}", hint="Give a list of jobs, or one to `submit`.")
     templates = [prepared(job, f"jobs[{place}]", key) for place, job in enumerate(jobs)]
     if not templates:
         raise InvalidRequest("There are no jobs to submit")
@@ -586,6 +592,14 @@ def _id(value: Any, what: str = "the id of a job") -> str:
     if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
         raise InvalidRequest(f"{value!r} is not {what}")
     return value
+
+
+def _mapping(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | Unset:
+    if value is None:
+        return UNSET
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"{name} is {value!r}; it takes a dict")
+    return dict(value)
 
 
 def _reason(value: Any) -> str:

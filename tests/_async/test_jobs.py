@@ -80,6 +80,20 @@ async def test_what_a_job_may_be_given_as(civitai: AsyncCivitai, job: Any) -> No
     assert before == (job if isinstance(job, dict) else job.to_dict()), "what was given stays as it was"
 
 
+async def test_an_argument_that_is_not_there_is_told_before_anything_is_sent(
+    civitai: AsyncCivitai, emulator: Emulator
+) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_costs'"):
+        await civitai.jobs.submit(cat(), max_costs=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert not emulator.journal
+
+
+async def test_jobs_may_come_from_a_generator(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    emulator.faults.add(f"POST {JOBS}", lost_answer=True, after=1)
+    jobs = await civitai.jobs.submit_batch((cat(str(number)) for number in range(3)), max_cost=100)
+    assert len(jobs.ids) == len(paid_jobs(emulator)) == 3
+
+
 async def test_several_jobs_are_followed_in_one_request(civitai: AsyncCivitai, emulator: Emulator) -> None:
     jobs = await civitai.jobs.submit_batch([cat(quantity=2), cat(), {"$type": "mediaTagging"}])
     await jobs.wait()
@@ -130,14 +144,14 @@ async def test_what_is_not_over_in_time_goes_on(civitai: AsyncCivitai, emulator:
     assert len(sent(emulator, "GET")) == 1, "one look at least"
     await jobs.refresh()
     assert not jobs.is_final
-    with pytest.raises(errors.WaitTimeout):
+    with pytest.raises(errors.WaitTimeout, match="The rest was canceled"):
         await civitai.jobs.wait(jobs, timeout=0, cancel_on_timeout=True)
     assert (await jobs.refresh()).states == ["Deleted"]
     with pytest.raises(errors.InvalidRequest, match="less than 0"):
         await jobs.wait(-1)
 
 
-async def test_a_rejection_by_one_worker_is_not_the_end(civitai: AsyncCivitai) -> None:
+async def test_a_rejection_by_one_worker_is_not_the_end() -> None:
     seen: list[list[str]] = []
     with Emulator(speed=100, models=1) as slow:
         async with AsyncCivitai(slow.token, orchestration_url=slow.url) as patient:
@@ -287,7 +301,7 @@ async def test_a_service_that_finds_what_was_not_asked_for_is_not_read_to_its_en
     assert len(sent(emulator, "POST", f"{JOBS}/query")) < 8
 
 
-async def test_what_certainly_did_not_arrive_is_an_ordinary_error(emulator: Emulator) -> None:
+async def test_what_certainly_did_not_arrive_is_an_ordinary_error() -> None:
     async with AsyncCivitai("token", orchestration_url=f"http://127.0.0.1:{closed_port()}") as unreachable:
         unreachable.transport.sleep = _no_sleep
         with pytest.raises(errors.ConnectionFailed) as caught:
@@ -350,11 +364,14 @@ async def test_what_costs_too_much_is_not_submitted(civitai: AsyncCivitai, emula
     with pytest.raises(errors.BudgetExceeded, match="does not tell"):
         await civitai.jobs.submit(cat(), max_cost=1)
     emulator.faults.clear()
+    with pytest.raises(errors.BudgetExceeded):
+        await civitai.jobs.submit(cat(), max_cost=float("nan"))
     assert not paid_jobs(emulator)
+    assert SUBMISSION not in str([each.body for each in emulator.journal])
     assert (await civitai.jobs.submit(cat(), max_cost=100)).ids
 
 
-async def test_what_cannot_be_paid_is_refused(emulator: Emulator) -> None:
+async def test_what_cannot_be_paid_is_refused() -> None:
     with Emulator(models=1, balance={"yellow": 1}) as poor:
         async with AsyncCivitai(poor.token, orchestration_url=poor.url) as civitai:
             with pytest.raises(errors.InsufficientBuzz):
@@ -377,7 +394,7 @@ async def test_jobs_are_found_by_properties_page_by_page(civitai: AsyncCivitai, 
     assert len(await civitai.jobs.query(limit=5).to_list()) == 5
 
 
-async def test_jobs_are_canceled(emulator: Emulator) -> None:
+async def test_jobs_are_canceled() -> None:
     with Emulator(speed=0, models=1) as still:
         async with AsyncCivitai(still.token, orchestration_url=still.url) as civitai:
             jobs = await civitai.jobs.submit_batch([cat(), cat()])
@@ -429,12 +446,15 @@ MISTAKES: dict[str, tuple[Call, str]] = {
         r"jobs\[0\].model of TextToImageJob takes text",
     ),
     "no jobs": (lambda civitai: civitai.jobs.submit_batch([]), "There are no jobs"),
-    "one job": (lambda civitai: civitai.jobs.submit_batch(cat()), "jobs is a single job"),  # type: ignore[arg-type]
+    "one job": (lambda civitai: civitai.jobs.submit_batch(cat()), "jobs is a TextToImageJob. Give a list"),  # type: ignore[arg-type]
     "no key": (lambda civitai: civitai.jobs.submit(cat(), submission_id=" "), "submission_id is ' '"),
     "no id": (lambda civitai: civitai.jobs.get(""), "'' is not the id of a job"),
     "dots": (lambda civitai: civitai.jobs.cancel(".."), r"'\.\.' is not the id of a job"),
     "no token": (lambda civitai: civitai.jobs.get_by_token(""), "'' is not a token"),
     "nothing to wait for": (lambda civitai: civitai.jobs.wait(""), "'' is not a token"),
+    "waiting for a number": (lambda civitai: civitai.jobs.wait(5), "5 is not a token"),  # type: ignore[arg-type]
+    "no properties": (lambda civitai: civitai.jobs.query("x").to_list(), "it takes a dict"),  # type: ignore[arg-type]
+    "no context": (lambda civitai: civitai.jobs.taint("x", "y", context=5), "it takes a dict"),  # type: ignore[arg-type]
     "no reason": (lambda civitai: civitai.jobs.taint("x", " "), "reason is ' '"),
     "no choice": (lambda civitai: civitai.jobs.taint_by_token(None, "x"), "takes a token, or properties"),
 }

@@ -144,16 +144,14 @@ def test_a_job_that_takes_too_long_expires(client: httpx.Client, emulator: Emula
     assert read(client, batch)[0]["lastEvent"]["type"] == "Expired"
 
 
-def test_waiting_holds_the_answer_back_until_the_end(emulator: Emulator) -> None:
-    headers = {"Authorization": f"Bearer {emulator.token}"}
-    with (
-        Emulator(speed=1000, models=5) as fast,
-        httpx.Client(base_url=fast.url, headers=headers, timeout=20) as client,
-    ):
-        answer = client.post(JOBS, json=image(), params={"wait": True})
-        assert (answer.status_code, answer.json()["jobs"][0]["result"]["available"]) == (200, True)
-        token = client.post(JOBS, json=image("[expire]", timeout="1.00:00:00")).json()["token"]
-        assert client.get(JOBS, params={"token": token, "wait": True}).status_code == 202
+def test_waiting_holds_the_answer_back_until_the_end() -> None:
+    with Emulator(speed=1000, models=5) as fast:
+        headers = {"Authorization": f"Bearer {fast.token}"}
+        with httpx.Client(base_url=fast.url, headers=headers, timeout=20) as client:
+            answer = client.post(JOBS, json=image(), params={"wait": True})
+            assert (answer.status_code, answer.json()["jobs"][0]["result"]["available"]) == (200, True)
+            token = client.post(JOBS, json=image("[expire]", timeout="1.00:00:00")).json()["token"]
+            assert client.get(JOBS, params={"token": token, "wait": True}).status_code == 202
 
 
 def test_other_kinds_of_job_are_taken_as_they_come(client: httpx.Client, emulator: Emulator) -> None:
