@@ -20,11 +20,13 @@ from civitai_ext._version import __version__
 if TYPE_CHECKING:
     from civitai_ext import errors as errors
     from civitai_ext._async.client import AsyncCivitai as AsyncCivitai
+    from civitai_ext._async.jobs import AsyncJobBatch as AsyncJobBatch
     from civitai_ext._async.output import AsyncOutput as AsyncOutput
     from civitai_ext._async.pager import AsyncPager as AsyncPager
     from civitai_ext._async.workflow import AsyncWorkflow as AsyncWorkflow
     from civitai_ext._backoff import RetryPolicy as RetryPolicy
     from civitai_ext._sync.client import Civitai as Civitai
+    from civitai_ext._sync.jobs import JobBatch as JobBatch
     from civitai_ext._sync.output import Output as Output
     from civitai_ext._sync.pager import Pager as Pager
     from civitai_ext._sync.workflow import Workflow as Workflow
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from civitai_ext.air import AirError as AirError
     from civitai_ext.errors import CivitaiError as CivitaiError
     from civitai_ext.estimates import Estimate as Estimate
+    from civitai_ext.jobs import image_job as image_job
     from civitai_ext.levels import BrowsingLevel as BrowsingLevel
     from civitai_ext.levels import NsfwLevel as NsfwLevel
     from civitai_ext.progress import Progress as Progress
@@ -43,12 +46,14 @@ __all__ = [
     "AirError",
     "AsyncCivitai",
     "AsyncOutput",
+    "AsyncJobBatch",
     "AsyncPager",
     "AsyncWorkflow",
     "BrowsingLevel",
     "Civitai",
     "CivitaiError",
     "Estimate",
+    "JobBatch",
     "NsfwLevel",
     "Output",
     "Pager",
@@ -59,6 +64,7 @@ __all__ = [
     "__version__",
     "arguments",
     "errors",
+    "image_job",
 ]
 
 _WHERE = {
@@ -66,12 +72,14 @@ _WHERE = {
     "AirError": "air",
     "AsyncCivitai": "_async.client",
     "AsyncOutput": "_async.output",
+    "AsyncJobBatch": "_async.jobs",
     "AsyncPager": "_async.pager",
     "AsyncWorkflow": "_async.workflow",
     "BrowsingLevel": "levels",
     "Civitai": "_sync.client",
     "CivitaiError": "errors",
     "Estimate": "estimates",
+    "JobBatch": "_sync.jobs",
     "NsfwLevel": "levels",
     "Output": "_sync.output",
     "Pager": "_sync.pager",
@@ -80,6 +88,7 @@ _WHERE = {
     "Step": "steps",
     "Workflow": "_sync.workflow",
     "arguments": "steps",
+    "image_job": "jobs",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for Any

@@ -23,7 +23,7 @@ import attrs
 from civitai_api.runtime import UNSET, ApiModel, Reference
 from civitai_ext.errors import InvalidRequest, ValidationWarning
 
-__all__ = ["Problem", "Validation", "check", "problems"]
+__all__ = ["Problem", "Validation", "check", "check_types", "problems"]
 
 Validation = Literal["warn", "strict", "off"]
 """What to do about values beyond the limits that the documents name: `warn` and send them all the same, since the
@@ -63,6 +63,15 @@ def check(found: Iterable[Problem], mode: Validation) -> None:
         raise InvalidRequest("; ".join(refused[:_MOST_TOLD]) + more)
     for problem in listed:
         warnings.warn(f"{problem.text}. It is sent all the same.", ValidationWarning, stacklevel=_callers_level())
+
+
+def check_types(value: Any, path: str) -> None:
+    """Check the types of the fields of a model, and of the models in it, and no limits.
+
+    Raises:
+        InvalidRequest: A field holds something else; the message names it, what it takes and what it holds.
+    """
+    check([problem for problem in problems(value, path) if problem.certain], "strict")
 
 
 def _callers_level() -> int:

@@ -128,6 +128,18 @@ class Config:
                     )
         return attrs.evolve(self, token=secret, token_source=source)
 
+    def require_token(self, what: str) -> None:
+        """Refuse to go on without a token where nothing is answered without one.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        if self.token is None:
+            raise ConfigurationError(
+                f"{what} needs a token, and this client has none",
+                hint=f"Pass `token`, or set {TOKEN_VARIABLES[0]}. API keys are made at https://civitai.com/user/account.",
+            )
+
     def base_url(self, service: str) -> str:
         """Give the URL that the paths of `service` are put after.
 

@@ -32,7 +32,9 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     │   ├── WorkflowFailed
     │   ├── WorkflowExpired
     │   └── WorkflowCanceled
-    ├── WaitTimeout (TimeoutError)           a workflow is not done yet; it goes on
+    ├── JobsFailed                           jobs of the Generator API ended without success
+    ├── SubmissionUnclear                    jobs were submitted, and whether they were accepted is not known
+    ├── WaitTimeout (TimeoutError)           a workflow or jobs are not done yet; they go on
     └── BudgetExceeded                       the work costs more than was allowed; nothing was submitted
 
 The text of an error is a sentence that says what happened, followed by what to do about it if that is known. Neither
@@ -64,6 +66,7 @@ __all__ = [
     "Gone",
     "InsufficientBuzz",
     "InvalidRequest",
+    "JobsFailed",
     "NotFound",
     "PageLimitReached",
     "PayloadTooLarge",
@@ -74,6 +77,7 @@ __all__ = [
     "ServerError",
     "ServiceOverloaded",
     "SpendLimitReached",
+    "SubmissionUnclear",
     "UnexpectedResponse",
     "UnprocessableContent",
     "UnsupportedMediaType",
@@ -445,7 +449,7 @@ class BlobUnavailable(CivitaiError):
         self.reason = reason
 
 
-# ----------------------------------------------------------------------------------------------------------- workflows
+# -------------------------------------------------------------------------------------------------- workflows and jobs
 
 
 class WorkflowError(CivitaiError):
@@ -498,21 +502,61 @@ class WorkflowCanceled(WorkflowError):
     """The workflow was canceled."""
 
 
+class JobsFailed(CivitaiError):
+    """Some of the jobs that were waited for ended without success; all of them are over.
+
+    Attributes:
+        jobs: All of them as they were last read: `jobs.failed` are those without success.
+    """
+
+    jobs: Any
+
+    def __init__(self, message: str = "", *, jobs: Any, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.jobs = jobs
+
+
+class SubmissionUnclear(CivitaiError):
+    """Jobs were submitted, no good answer came, and the service does not show them. They may run all the same.
+
+    What went wrong is the cause (`__cause__`).
+
+    Attributes:
+        submission_id: Given to `submit` again, the jobs are looked for first, and only submitted if there are none.
+        properties: What a query for them takes.
+    """
+
+    submission_id: str
+    properties: Mapping[str, Any]
+
+    def __init__(
+        self, message: str = "", *, submission_id: str, properties: Mapping[str, Any], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.submission_id = submission_id
+        self.properties = dict(properties)
+
+
 class WaitTimeout(CivitaiError, TimeoutError):
     """Something was not done within the time that was to be waited.
 
     Attributes:
         workflow_id: The workflow; with it the waiting can be taken up again. The first one, if several were waited for.
         workflow_ids: All that were not done.
+        jobs: Jobs of the Generator API as they were last read, whose `wait` takes the waiting up again; else None.
     """
 
     default_hint = "The work goes on: attach to it again by its id, or cancel it."
 
     workflow_ids: tuple[str, ...]
+    jobs: Any
 
-    def __init__(self, message: str = "", *, workflow_ids: Sequence[str] = (), hint: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, workflow_ids: Sequence[str] = (), jobs: Any = None, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.workflow_ids = tuple(workflow_ids)
+        self.jobs = jobs
 
     @property
     def workflow_id(self) -> str:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
     from civitai_ext._async.directory import AsyncApps, AsyncBugs, AsyncContent
     from civitai_ext._async.images import AsyncImages
+    from civitai_ext._async.jobs import AsyncJobs
     from civitai_ext._async.model_files import AsyncModelFiles
     from civitai_ext._async.model_versions import AsyncModelVersions
     from civitai_ext._async.models import AsyncModels
     from civitai_ext._async.transport import AsyncTransport
     from civitai_ext._async.uploads import AsyncUploads
+    from civitai_ext._async.usage import AsyncCoverage, AsyncUsage
     from civitai_ext._async.vault import AsyncVault
     from civitai_ext._async.workflows import AsyncWorkflows
     from civitai_ext._backoff import RetryPolicy
@@ -247,6 +249,27 @@ class AsyncCivitai:
         from civitai_ext._async.workflows import AsyncWorkflows
 
         return AsyncWorkflows(self.transport)
+
+    @cached_property
+    def jobs(self) -> AsyncJobs:
+        """Jobs of the older Generator API: pricing, submitting, waiting."""
+        from civitai_ext._async.jobs import AsyncJobs
+
+        return AsyncJobs(self.transport)
+
+    @cached_property
+    def coverage(self) -> AsyncCoverage:
+        """Which models the older Generator API can run."""
+        from civitai_ext._async.usage import AsyncCoverage
+
+        return AsyncCoverage(self.transport)
+
+    @cached_property
+    def usage(self) -> AsyncUsage:
+        """What was used of the older Generator API."""
+        from civitai_ext._async.usage import AsyncUsage
+
+        return AsyncUsage(self.transport)
 
     async def me(self, **options: Unpack[CallOptions]) -> CurrentUser:
         """Tell whose token it is.

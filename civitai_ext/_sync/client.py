@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from civitai_ext._sync.community import Articles, Collections, Creators, Tags, Users
     from civitai_ext._sync.directory import Apps, Bugs, Content
     from civitai_ext._sync.images import Images
+    from civitai_ext._sync.jobs import Jobs
     from civitai_ext._sync.model_files import ModelFiles
     from civitai_ext._sync.model_versions import ModelVersions
     from civitai_ext._sync.models import Models
     from civitai_ext._sync.transport import Transport
     from civitai_ext._sync.uploads import Uploads
+    from civitai_ext._sync.usage import Coverage, Usage
     from civitai_ext._sync.vault import Vault
     from civitai_ext._sync.workflows import Workflows
 
@@ -248,6 +250,27 @@ class Civitai:
         from civitai_ext._sync.workflows import Workflows
 
         return Workflows(self.transport)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Jobs of the older Generator API: pricing, submitting, waiting."""
+        from civitai_ext._sync.jobs import Jobs
+
+        return Jobs(self.transport)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """Which models the older Generator API can run."""
+        from civitai_ext._sync.usage import Coverage
+
+        return Coverage(self.transport)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What was used of the older Generator API."""
+        from civitai_ext._sync.usage import Usage
+
+        return Usage(self.transport)
 
     def me(self, **options: Unpack[CallOptions]) -> CurrentUser:
         """Tell whose token it is.

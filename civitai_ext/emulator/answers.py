@@ -52,7 +52,7 @@ def failed(error: Any) -> NoReturn:
 
 def problem(status: int, detail: str | None = None, errors: Mapping[str, Sequence[str]] | None = None) -> Response:
     """Build a problem document; `errors` maps the path of a field to its messages."""
-    title = "One or more validation errors occurred." if errors else HTTPStatus(status).phrase
+    title = "One or more validation errors occurred." if errors else _phrase(status)
     content: dict[str, Any] = {"type": f"https://httpstatuses.io/{status}", "title": title, "status": status}
     if detail is not None:
         content["detail"] = detail
@@ -61,6 +61,13 @@ def problem(status: int, detail: str | None = None, errors: Mapping[str, Sequenc
     # The service adds the trace of the request; here it follows from the problem, so that answers repeat.
     content["traceId"] = f"00-{hashlib.md5(to_json(content), usedforsecurity=False).hexdigest()}-0000000000000000-00"
     return Response(to_json(content), status, media_type="application/problem+json")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # a status of a proxy's own, such as 520
+        return f"Error {status}"
 
 
 def refuse_problem(

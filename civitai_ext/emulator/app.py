@@ -14,6 +14,7 @@ from starlette.types import Scope
 from civitai_ext.emulator.answers import RefusalError, problem
 from civitai_ext.emulator.fault_middleware import FaultMiddleware
 from civitai_ext.emulator.faults import Faults
+from civitai_ext.emulator.generator import job_routes, usage_routes
 from civitai_ext.emulator.journal import JournalMiddleware
 from civitai_ext.emulator.orchestration import blob_routes, catalogue_routes, workflow_routes
 from civitai_ext.emulator.site import (
@@ -63,6 +64,8 @@ def make_app(world: World, faults: Faults, hang_up: Callable[[Scope], None]) -> 
             *workflow_routes.ROUTES,
             *blob_routes.ROUTES,
             *catalogue_routes.ROUTES,
+            *job_routes.ROUTES,
+            *usage_routes.ROUTES,
         ],
         middleware=[
             Middleware(JournalMiddleware, journal=world.journal),
@@ -82,7 +85,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _unrouted(request: Request, error: Exception) -> Response:
     """Answer for paths and verbs that nobody serves: the orchestrator with a problem, the site with a page."""
     assert isinstance(error, HTTPException)  # noqa: S101 - tells the type checker
-    if request.url.path.startswith("/v2/"):
+    if request.url.path.startswith(("/v1/", "/v2/")):
         return problem(error.status_code)
     page = f"<!doctype html><title>{error.status_code}</title><p>The civitai-ext emulator has nothing here.</p>"
     return HTMLResponse(page, error.status_code)

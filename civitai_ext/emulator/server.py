@@ -25,6 +25,7 @@ from civitai_ext.emulator.community import Community
 from civitai_ext.emulator.directory import Directory
 from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.identifiers import Identifiers
+from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
@@ -205,6 +206,7 @@ class Emulator:
             signer=signer,
             blobs=blobs,
             workflows=Workflows(self.clock, blobs, self._identifiers),
+            jobs=Jobs(self.clock, blobs, self._identifiers),
             journal=self.journal,
             community=Community(self._catalogue),
             directory=Directory(self._catalogue),

@@ -13,6 +13,7 @@ from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
 from civitai_ext.emulator.directory import Directory
+from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.signing import Signer
@@ -40,6 +41,7 @@ class World:
     signer: Signer
     blobs: Blobs
     workflows: Workflows
+    jobs: Jobs
     journal: Journal
     community: Community
     directory: Directory

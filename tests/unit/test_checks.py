@@ -12,12 +12,8 @@ from civitai_api.orchestration.models import (
 )
 from civitai_api.runtime import Reference
 from civitai_ext import Air
-from civitai_ext._checks import check, problems
+from civitai_ext._checks import check_types
 from civitai_ext.errors import InvalidRequest
-
-
-def check_types(value: Any, path: str) -> None:
-    check(problems(value, path), "warn")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,15 @@ def test_the_examples_of_generating(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "batch.zip").is_file()
 
 
+def test_the_examples_of_the_generator_run() -> None:
+    with Emulator(models=1, speed=1000) as emulator, Civitai(emulator.token, orchestration_url=emulator.url) as civitai:
+        civitai.transport.sleep = lambda seconds: None
+        names: dict[str, object] = {"civitai": civitai}
+        for code in examples("docs/generator.md"):
+            exec(code, names)  # noqa: S102  # it is ours
+    assert {each.status for each in emulator.journal} == {200}
+
+
 @pytest.mark.parametrize("name", ["README.md", *(path.name for path in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name if (ROOT / name).exists() else ROOT / "docs" / name

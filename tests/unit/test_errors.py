@@ -61,6 +61,8 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.WorkflowFailed("text", workflow={"id": "w1"}, step="a", reason="r", blocked_reason="b"),
     errors.WorkflowExpired("text", workflow={"id": "w1"}),
     errors.WorkflowCanceled("text", workflow={"id": "w1"}),
+    errors.JobsFailed("text", jobs=["j1"]),
+    errors.SubmissionUnclear("text", submission_id="s1", properties={"a": "s1"}),
     errors.WaitTimeout("text", workflow_ids=["w1", "w2"]),
     errors.BudgetExceeded("text", estimate={"total": 8}),
 ]

@@ -17,6 +17,7 @@ from civitai_api.site.api.model_versions import get_model_version
 from civitai_api.site.api.models import get_model, list_models
 from civitai_api.site.api.tags import list_tags
 from civitai_api.site.models import Image, Model, ModelImage, ModelPage, ModelVersion
+from civitai_ext._job_states import is_over
 
 REAL = Path(__file__).parents[3] / "shared" / "real"
 BODIES = sorted(REAL.glob("*/*.json"))
@@ -78,6 +79,13 @@ def test_jobs_are_typed_even_where_one_holds_others() -> None:
         found = read(path, path.read_bytes())
         assert type(found) is JobStatusCollection
         assert [type(job) for job in found.jobs] == [JobStatus]
+
+
+@needs_bodies
+def test_jobs_without_events_are_over_when_their_pictures_are_there() -> None:
+    for path in (path for path in BODIES if "_jobs_" in path.name):
+        found = read(path, path.read_bytes())
+        assert [is_over(job) for job in found.jobs] == [b'"available": true' in path.read_bytes()], path.name
 
 
 @needs_bodies

@@ -1,0 +1,1 @@
+"""The Generator API v1: jobs, coverage and usage."""
