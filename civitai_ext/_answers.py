@@ -34,6 +34,7 @@ _CLASSES: Final[Mapping[int, type[errors.ApiError]]] = {
     409: errors.Conflict,
     410: errors.Gone,
     413: errors.PayloadTooLarge,
+    415: errors.UnsupportedMediaType,
     422: errors.UnprocessableContent,
     429: errors.RateLimited,
     451: errors.RegionBlocked,

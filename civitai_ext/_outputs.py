@@ -11,26 +11,17 @@ import attrs
 
 from civitai_api.orchestration.models import Blob, Workflow
 from civitai_api.runtime import ApiModel
+from civitai_ext._media import suffix_for
 from civitai_ext._reading import models_in, text
 
-__all__ = ["Output", "file_stem", "is_error_page", "outputs_of", "suffix_of"]
+__all__ = ["Output", "blob_stem", "file_stem", "is_error_page", "outputs_of", "suffix_of"]
 
-_SUFFIXES = {
-    "image/png": ".png",
-    "image/jpeg": ".jpeg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "image/svg+xml": ".svg",
-    "video/mp4": ".mp4",
-    "video/webm": ".webm",
-    "audio/mpeg": ".mp3",
-    "audio/wav": ".wav",
-    "audio/x-wav": ".wav",
-    "audio/flac": ".flac",
-    "audio/ogg": ".ogg",
-    "model/gltf-binary": ".glb",
-    "application/zip": ".zip",
-}
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}$")
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # no names for files on Windows
+_ERROR_PAGE = re.compile(
+    rb"""\s*(?:<!doctype\ html|<html|\{\s*"(?:error|errors|message|title|detail|status|traceId)"\s*:)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _BY_KIND = {"image": ".jpeg", "video": ".mp4", "audio": ".mp3", "model3d": ".glb"}
 
 
@@ -87,21 +78,39 @@ def file_stem(workflow_id: str, output: Output) -> str:
     >>> file_stem("wf_01", Output(Blob(), "hero/../x", 0))
     'wf_01-hero_x-0'
     """
-    parts = (workflow_id, output.step, str(output.index))
-    return "-".join(re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_-")[:80] or "x" for part in parts)
+    return "-".join(map(_plain, (workflow_id, output.step, str(output.index))))
 
 
-def suffix_of(media_type: str, blob: Blob, url: str) -> str:
-    """The suffix of a blob's file: by what the host says it is, else by its id or address, else by the kind of blob."""
-    if found := _SUFFIXES.get(media_type):
+def blob_stem(blob: Blob) -> str:
+    """The name of the file of a blob that is saved by itself, without its suffix: made of its id.
+
+    >>> blob_stem(Blob(id="../../C3YQ.jpeg")), blob_stem(Blob(id="con.png")), blob_stem(Blob())
+    ('C3YQ', 'con_', 'blob')
+    """
+    stem = _plain(_SUFFIX.sub("", text(blob.id)) or "blob")
+    return f"{stem}_" if _RESERVED.fullmatch(stem) else stem
+
+
+def _plain(part: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_-")[:80] or "x"
+
+
+def suffix_of(media_type: str, blob: Blob, url: str, start: bytes = b"") -> str:
+    """The suffix of a blob's file: by its first bytes, else by what the host says it is, by its id or address, or by
+    the kind of blob.
+    """
+    if found := suffix_for(media_type, start):
         return found
     for name in (text(blob.id), unquote(url.partition("?")[0])):
-        if match := re.search(r"\.[A-Za-z0-9]{2,5}$", name):
+        if match := _SUFFIX.search(name):
             return match[0].lower()
     return _BY_KIND.get(text(blob.type), ".bin")
 
 
 def is_error_page(media_type: str, start: bytes) -> bool:
-    """Whether an answer is a page or an error in place of a file, by its type and its first bytes."""
-    head = start.lstrip()[:16].lower()
-    return media_type in {"text/html", "application/problem+json"} or head.startswith((b"<!doctype html", b"<html"))
+    """Whether an answer is a page or an error in place of a file, by its type and its first bytes.
+
+    >>> is_error_page("image/png", b"<!DOCTYPE html>"), is_error_page("", b'{"error": 1}'), is_error_page("", b"{}")
+    (True, True, False)
+    """
+    return media_type in {"text/html", "application/problem+json"} or _ERROR_PAGE.match(start) is not None

@@ -16,6 +16,7 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     │   ├── Conflict                         409
     │   ├── Gone                             410
     │   ├── PayloadTooLarge                  413
+    │   ├── UnsupportedMediaType             415
     │   ├── UnprocessableContent             422
     │   ├── RateLimited                      429
     │   ├── PageLimitReached                 429 that no waiting cures: a page too far, use a cursor
@@ -25,6 +26,7 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     ├── ConnectionFailed (ConnectionError)   no answer came
     │   └── RequestTimeout (TimeoutError)    … in time
     ├── UnexpectedResponse                   an answer came that cannot be understood
+    ├── BlobUnavailable                      a blob has no content that could be fetched
     ├── WorkflowError                        a workflow ended without success
     │   ├── WorkflowFailed
     │   ├── WorkflowExpired
@@ -51,6 +53,7 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "BadRequest",
+    "BlobUnavailable",
     "BudgetExceeded",
     "CivitaiError",
     "ConfigurationError",
@@ -71,6 +74,7 @@ __all__ = [
     "ServiceOverloaded",
     "UnexpectedResponse",
     "UnprocessableContent",
+    "UnsupportedMediaType",
     "WaitTimeout",
     "WorkflowCanceled",
     "WorkflowError",
@@ -290,6 +294,10 @@ class PayloadTooLarge(ApiError):
     """The request's body is larger than the service takes (413)."""
 
 
+class UnsupportedMediaType(ApiError):
+    """The service does not take content of this kind (415)."""
+
+
 class UnprocessableContent(ApiError):
     """The request's content was understood and refused (422), for example by moderation."""
 
@@ -396,6 +404,23 @@ class UnexpectedResponse(CivitaiError):
         asked = f"{self.method} {self.url}".strip() or "The service"
         said = f": {self.message}" if self.message else ""
         return f"{asked} answered {_status_text(self.status)} with what cannot be understood{said}"
+
+
+class BlobUnavailable(CivitaiError):
+    """A blob has no content that could be fetched: it was blocked, or is not there yet or any more.
+
+    Attributes:
+        blob_id: The blob; empty if it has no id.
+        reason: Why, in the service's words if it gave any, such as a verdict of its moderation.
+    """
+
+    blob_id: str
+    reason: str
+
+    def __init__(self, message: str = "", *, blob_id: str, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.blob_id = blob_id
+        self.reason = reason
 
 
 # ----------------------------------------------------------------------------------------------------------- workflows

@@ -49,6 +49,7 @@ class Transport:
         policy: As given, or the default.
         limiter: Who waits while a service gets too much.
         sleep: As given; tests put in one that returns at once.
+        timeout: How many seconds a service may be silent; None for what `http` allows.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Transport:
         self.limiter = Limiter(clock)
         self.sleep = sleep
         self._clock = clock
-        self._timeout: float | None = None
+        self.timeout: float | None = None
         self._extra_headers: Mapping[str, str] = {}
 
     def with_options(
@@ -85,7 +86,7 @@ class Transport:
         """
         other = copy.copy(self)
         if timeout is not None:
-            other._timeout = timeout
+            other.timeout = timeout
         if policy is not None:
             other.policy = policy
         if token is not None:
@@ -149,7 +150,7 @@ class Transport:
         public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
         content = request.content
         policy = self.policy if policy is None else policy
-        silence = self._timeout if timeout is None else timeout
+        silence = self.timeout if timeout is None else timeout
         # What may be silent for longer than usual is held by the service on purpose, and would keep others waiting.
         turn = Turn(origin_of(url), counted=timeout is None or timeout <= DEFAULT_TIMEOUT)
         attempt, began, in_line = 1, None, 0.0

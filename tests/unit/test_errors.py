@@ -43,6 +43,7 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.Conflict("text", **API),
     errors.Gone("text", **API),
     errors.PayloadTooLarge("text", **API),
+    errors.UnsupportedMediaType("text", **API),
     errors.UnprocessableContent("text", **API),
     errors.RateLimited("text", **API),
     errors.PageLimitReached("text", **API),
@@ -54,6 +55,7 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.UnexpectedResponse(
         "text", status=200, media_type="text/html", title="t", truncated=True, method="GET", url=URL
     ),
+    errors.BlobUnavailable("text", blob_id="b1", reason="blocked"),
     errors.WorkflowError("text", workflow={"id": "w1"}),
     errors.WorkflowFailed("text", workflow={"id": "w1"}),
     errors.WorkflowExpired("text", workflow={"id": "w1"}),
@@ -158,6 +160,7 @@ def test_the_errors_alone_load_neither_the_http_library_nor_generated_code() -> 
         (409, errors.Conflict),
         (410, errors.Gone),
         (413, errors.PayloadTooLarge),
+        (415, errors.UnsupportedMediaType),
         (422, errors.UnprocessableContent),
         (429, errors.RateLimited),
         (451, errors.RegionBlocked),

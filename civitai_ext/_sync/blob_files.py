@@ -1,0 +1,302 @@
+# Derived from civitai_ext/_async/blob_files.py by scripts/unasync.py: change that file, then run `make fix`.
+"""The content of blobs: fetched from their signed URLs, which are renewed when they have run out."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
+
+import attrs
+
+from civitai_api.orchestration.api.blobs import refresh_blob
+from civitai_ext._disk import Disk, PartFile
+from civitai_ext._media import START
+from civitai_ext._outputs import is_error_page, suffix_of
+from civitai_ext._reading import text
+from civitai_ext._sync.http import Stream
+from civitai_ext._sync.signed_urls import patiently, refusal
+from civitai_ext._sync.transport import Transport
+from civitai_ext.errors import (
+    AuthenticationError,
+    BlobUnavailable,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    UnexpectedResponse,
+)
+
+if TYPE_CHECKING:
+    from civitai_api.orchestration.models import Blob
+
+__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "read_blob", "save_blob"]
+
+T = TypeVar("T")
+
+LARGEST_IN_MEMORY: Final = 256 * 1024 * 1024
+"""Bytes that are read into memory at most, unless more are allowed."""
+
+_LONGEST_ERROR: Final = 64 * 1024
+
+Exists = Literal["error", "skip", "overwrite"]
+"""What to do if there is a file of the name already: raise `FileExistsError`, leave it and give its path, or put the
+new one in its place.
+"""
+
+OnProgress = Callable[[int, int | None], object]
+"""Called with how many bytes came and how many there are, None if the host does not say. A new try begins at 0."""
+
+
+class Content:
+    """The content of a blob on its way: known not to be a page in place of it, and in the end to be whole.
+
+    Attributes:
+        url: Where it comes from.
+        media_type: Its kind, as the host says; may be empty.
+        size: How many bytes it has; None if the host does not say.
+        start: Its first bytes.
+    """
+
+    def __init__(self, stream: Stream, url: str) -> None:
+        self.url = url
+        self.media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
+        length = stream.headers.get("content-length", "")
+        self.size = int(length) if length.isascii() and length.isdecimal() else None
+        self.start = b""
+        self._status = stream.status
+        self._packed = stream.headers.get("content-encoding", "identity").strip().lower() != "identity"
+        self._rest = stream.chunks()
+
+    def begin(self) -> None:
+        """Read its first bytes.
+
+        Raises:
+            UnexpectedResponse: It is not the content of a blob.
+        """
+        for chunk in self._rest:
+            self.start += chunk
+            if len(self.start) >= START:
+                break
+        if is_error_page(self.media_type, self.start):
+            raise self._unexpected("a page or an error came in place of the file")
+        if self._packed:
+            raise self._unexpected("the file came compressed, which was not asked for")
+        if not self.start:
+            raise self._unexpected("the file is empty", truncated=True)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give it piece by piece, its first bytes too.
+
+        Raises:
+            UnexpectedResponse: It was cut.
+        """
+        done = len(self.start)
+        yield self.start
+        for chunk in self._rest:
+            done += len(chunk)
+            yield chunk
+        if self.size is not None and done != self.size:
+            raise self._unexpected(f"{done} bytes came of {self.size}", truncated=True)
+
+    def _unexpected(self, message: str, *, truncated: bool = False) -> UnexpectedResponse:
+        return UnexpectedResponse(
+            message,
+            status=self._status,
+            media_type=self.media_type,
+            truncated=truncated,
+            method="GET",
+            url=self.url,
+        )
+
+
+def save_blob(
+    transport: Transport,
+    blob: Blob,
+    target: Path,
+    *,
+    stem: str | None = None,
+    exists: Exists = "error",
+    on_progress: OnProgress | None = None,
+    timeout: float | None = None,
+) -> Path:
+    """Save the content of a blob in a file, and give its path.
+
+    It has its name only once it is whole; a failure leaves nothing behind. When its URL has run out, another is asked
+    for, once, and put into the blob.
+
+    Args:
+        transport: What sends. The token goes with the request for another URL, and never to the URL itself.
+        blob: The blob; one without an id is fetched from its URL, which cannot be renewed then.
+        target: The file; with a `stem` the folder of it. Folders that are missing are made.
+        stem: The name of the file without its suffix, which depends on what comes. It is taken as it is: names from a
+            service go through `_outputs.file_stem` or `blob_stem` before.
+        exists: What to do if there is such a file already.
+        on_progress: Called with how many bytes came and how many there are, after every piece.
+        timeout: How many seconds the host may be silent.
+
+    Raises:
+        BlobUnavailable: It has no content that could be fetched.
+        ApiError: The host refuses to give it, or the service another URL.
+        ConnectionFailed: The host was not reached.
+        FileExistsError: There is such a file already, and `exists` is `error`.
+        OSError: The folder or the file cannot be written.
+        UnexpectedResponse: The host gave something else than the blob, or half of it, or the URL is not one to fetch.
+    """
+    if exists not in get_args(Exists):
+        raise InvalidRequest(f"exists is {exists!r}; it takes {', '.join(map(repr, get_args(Exists)))}")
+    if stem is None and not Disk.run(_is_free, target, exists):
+        return target
+
+    def receive(content: Content) -> Path:
+        suffix = suffix_of(content.media_type, blob, content.url, content.start)
+        path = target if stem is None else target / f"{stem}{suffix}"
+        if not Disk.run(_is_free, path, exists):
+            return path
+        part, done = PartFile(path.parent), 0
+        try:
+            for chunk in content.chunks():
+                Disk.run(part.write, chunk)
+                done += len(chunk)
+                if on_progress is not None:
+                    on_progress(done, content.size)
+            if Disk.run(_is_free, path, exists):  # it may have come meanwhile
+                Disk.run(part.become, path)
+            return path
+        finally:
+            Disk.run(part.discard)
+
+    return _received(transport, blob, receive, timeout)
+
+
+def read_blob(
+    transport: Transport,
+    blob: Blob,
+    *,
+    limit: int = LARGEST_IN_MEMORY,
+    on_progress: OnProgress | None = None,
+    timeout: float | None = None,
+) -> bytes:
+    """Give the content of a blob.
+
+    Args:
+        transport: As for `save_blob`.
+        blob: As for `save_blob`.
+        limit: How many bytes it may have.
+        on_progress: As for `save_blob`.
+        timeout: As for `save_blob`.
+
+    Raises:
+        BlobUnavailable: It has no content that could be fetched.
+        ApiError: The host refuses to give it, or the service another URL.
+        ConnectionFailed: The host was not reached.
+        UnexpectedResponse: The host gave something else than the blob, half of it or more than `limit` bytes, or the
+            URL is not one to fetch.
+    """
+
+    def receive(content: Content) -> bytes:
+        body = bytearray()
+        for chunk in content.chunks():
+            body += chunk
+            if max(len(body), content.size or 0) > limit:
+                raise UnexpectedResponse(
+                    f"the file has more than {limit} bytes",
+                    status=200,
+                    media_type=content.media_type,
+                    method="GET",
+                    url=content.url,
+                    hint="Save it on the disk, or allow more with `limit`.",
+                )
+            if on_progress is not None:
+                on_progress(len(body), content.size)
+        return bytes(body)
+
+    return _received(transport, blob, receive, timeout)
+
+
+def _received(
+    transport: Transport,
+    blob: Blob,
+    receive: Callable[[Content], T],
+    timeout: float | None,
+) -> T:
+    """Fetch a blob, and give what `receive` makes of its content; `receive` is called again with every new try."""
+    if text(blob.blocked_reason):
+        raise _unavailable(blob, text(blob.blocked_reason))
+    renewed = not text(blob.url) or _has_run_out(blob.url_expires_at)
+    if renewed:
+        _renew(transport, blob)
+
+    def once() -> T:
+        return _fetched(transport, blob, receive, timeout)
+
+    try:
+        return patiently(transport, once)
+    except (AuthenticationError, PermissionDenied):
+        if renewed or not text(blob.id):
+            raise
+    _renew(transport, blob)
+    return patiently(transport, once)
+
+
+def _fetched(
+    transport: Transport,
+    blob: Blob,
+    receive: Callable[[Content], T],
+    timeout: float | None,
+) -> T:
+    url = text(blob.url)
+    if not transport.config.may_be_fetched(url):
+        raise UnexpectedResponse(f"the URL of blob {text(blob.id)} is not one to fetch", status=200, url=url)
+    # A blob's URL carries its own credential, and its host refuses a second one.
+    headers = transport.headers_for(url, authenticated=False)
+    silence = transport.timeout if timeout is None else timeout
+    with transport.http.stream("GET", url, headers=headers, timeout=silence) as stream:
+        if stream.status != 200:
+            raise refusal(stream.read(_LONGEST_ERROR), "GET", url, "Ask for the blob again.")
+        content = Content(stream, url)
+        content.begin()
+        return receive(content)
+
+
+def _renew(transport: Transport, blob: Blob) -> None:
+    """Have the URL of a blob signed again.
+
+    Raises:
+        BlobUnavailable: The blob is blocked, or not there, or has no id.
+        ApiError: The service refuses it.
+    """
+    if not text(blob.id):
+        raise _unavailable(blob, "it has neither a URL that holds nor an id")
+    # Each time prolongs the life of the blob, so that twice is as good as once.
+    request = attrs.evolve(refresh_blob.request(blob_id=blob.id), idempotent=True)
+    try:
+        fresh = transport.call(request)
+    except NotFound as error:
+        raise _unavailable(blob, "the service does not have it") from error
+    if text(fresh.blocked_reason):
+        raise _unavailable(blob, text(fresh.blocked_reason))
+    if not text(fresh.url):
+        raise _unavailable(blob, "it is not there yet" if fresh.available is False else "the service gives no URL")
+    blob.url, blob.url_expires_at = fresh.url, fresh.url_expires_at
+
+
+def _has_run_out(moment: Any) -> bool:
+    if not isinstance(moment, datetime):
+        return False
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= datetime.now(UTC)
+
+
+def _unavailable(blob: Blob, reason: str) -> BlobUnavailable:
+    id = text(blob.id)
+    return BlobUnavailable(f"Blob {id or 'without an id'} cannot be fetched: {reason}", blob_id=id, reason=reason)
+
+
+def _is_free(path: Path, exists: Exists) -> bool:
+    """Tell whether a file may be written; False if the one that is there is to stay."""
+    if exists == "overwrite" or not path.exists():
+        return True
+    if exists == "skip":
+        return False
+    raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
