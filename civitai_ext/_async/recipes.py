@@ -122,9 +122,8 @@ class AsyncRecipes:
             input, type, allow_mature_content=allow_mature_content, experimental=experimental, whatif=True
         )
         answer = await self._transport.call(attrs.evolve(request, idempotent=True))
-        return Estimate.of(
-            Workflow.from_dict(answer.to_dict())
-        )  # whichever it is, the price is where a workflow has it
+        # Whichever of the two it is, the price stands where a workflow has it.
+        return Estimate.of(Workflow.from_dict(answer.to_dict()))
 
 
 def _request(given: ApiModel | Mapping[str, Any] | str, type: str | None, **switches: bool | None) -> Request[ApiModel]:
