@@ -48,10 +48,9 @@ class AsyncServices:
             NotFound: There is no such service.
             InvalidRequest: No service can have such an id.
         """
-        if not isinstance(id, str) or {"", ".", ".."} & set(id.split("/")):
-            raise InvalidRequest(f"{id!r} is not the id of a service", hint="It looks like image/textToImage.")
+        named = _segments(id, "the id of a service, such as image/textToImage")
         request = get_service.request(
-            service_id=Segments(id), window=_span("window", window), interval=_span("interval", interval)
+            service_id=named, window=_span("window", window), interval=_span("interval", interval)
         )
         return await self._transport.call(request, **options)
 
@@ -127,9 +126,10 @@ class AsyncResources:
             AuthenticationError: There is no token, or it is not valid.
             NotFound: There is no such resource.
             AirError: The text is not an AIR.
+            InvalidRequest: The AIR cannot stand in a path.
         """
         # An AIR of Hugging Face has a slash, which is one in the path too.
-        named = Segments(air if isinstance(air, Air) else Air.parse(air))
+        named = _segments(str(air if isinstance(air, Air) else Air.parse(air)), "the AIR of a resource")
         return await self._transport.call(get_resource.request(air=named), **options)
 
     def list(
@@ -164,6 +164,13 @@ class AsyncResources:
         return AsyncPager(
             fetch, limit=limit, cursor=cursor, page_size=page_size, identity=lambda resource: resource.air
         )
+
+
+def _segments(value: Any, what: str) -> Segments:
+    """A name whose slashes are slashes of the path."""
+    if not isinstance(value, str) or {"", ".", ".."} & set(value.split("/")):
+        raise InvalidRequest(f"{value!r} is not {what}")
+    return Segments(value)
 
 
 def _span(name: str, value: str | None) -> Any:
