@@ -1,4 +1,4 @@
-"""No public method of the catalogue and of accounts is without a recorded test."""
+"""No public method of the client is without a recorded test, but for those of workflows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from civitai_ext import Civitai
 from scripts.cassettes import CASSETTES
-from tests.recorded import test_site
+from tests.recorded import test_orchestration, test_site
 
 
 def methods() -> list[str]:
-    """Every public method of the client and of its parts, but for generation, as its test is called."""
+    """Every public method of the client and of its parts, but for workflows, as its test is called."""
     found = []
     with Civitai() as civitai:
         for name, member in inspect.getmembers_static(Civitai):
@@ -30,5 +30,6 @@ def methods() -> list[str]:
 
 @pytest.mark.parametrize("method", methods())
 def test_every_method_is_recorded(method: str) -> None:
-    assert f"test_{method}" in vars(test_site)
-    assert (Path(CASSETTES) / "test_site" / f"test_{method}.yaml").exists()
+    (module,) = (each for each in (test_site, test_orchestration) if f"test_{method}" in vars(each))
+    folder = module.__name__.rpartition(".")[2]
+    assert (Path(CASSETTES) / folder / f"test_{method}.yaml").exists()
