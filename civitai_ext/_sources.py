@@ -47,6 +47,10 @@ class Source:
         self.name = Path(name).name if isinstance(name, (str, os.PathLike)) else ""
 
     def _opened(self, given: Any) -> BinaryIO:
+        if isinstance(given, str) and given.startswith(("http://", "https://", "data:")):
+            raise InvalidRequest(
+                "A URL was given where a file is uploaded", hint="Steps take URLs as they are; else fetch it first."
+            )
         if isinstance(given, (str, os.PathLike)):
             self._own = Path(given).open("rb")  # noqa: SIM115  # `close` closes it
             return self._own

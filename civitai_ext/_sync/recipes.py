@@ -16,7 +16,7 @@ from civitai_ext._reading import models_in, record, text
 from civitai_ext._recipes import recipe_of
 from civitai_ext._sync.transport import Transport
 from civitai_ext._sync.workflows import DEFAULT_TIMEOUT, Workflows
-from civitai_ext.errors import CivitaiError, ConnectionFailed, InvalidRequest, ServerError, UnexpectedResponse
+from civitai_ext.errors import ConnectionFailed, InvalidRequest, ServerError, UnexpectedResponse
 from civitai_ext.estimates import Estimate
 from civitai_ext.steps import Step, build_steps
 
@@ -85,7 +85,9 @@ class Recipes:
         try:
             answer = self._transport.send(request, timeout=min(timeout, _LONGEST_REQUEST))
         except (ConnectionFailed, ServerError, UnexpectedResponse) as error:
-            raise _explained(error) from error.__cause__
+            if not isinstance(error, ConnectionFailed) or error.sent:
+                error.hint = _UNKNOWN_END
+            raise
         # The published document promises the output, and the guide a workflow.
         workflow = _workflow_in(answer)
         if workflow is None:
@@ -150,10 +152,3 @@ def _output_of(workflow: Workflow | None) -> Any:
     if not output:
         raise UnexpectedResponse("the step succeeded, but its output is missing", status=200)
     return output
-
-
-def _explained(error: CivitaiError) -> CivitaiError:
-    """Tell what may have happened to a step whose answer was lost."""
-    if not isinstance(error, ConnectionFailed) or error.sent:
-        error.hint = _UNKNOWN_END
-    return error

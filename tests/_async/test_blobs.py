@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from civitai_api.orchestration.models import (
@@ -19,7 +20,7 @@ from civitai_api.orchestration.models import (
     Flux2KleinCreateImageInput,
     ImageBlob,
 )
-from civitai_ext import AsyncCivitai, errors
+from civitai_ext import AsyncCivitai, RetryPolicy, errors
 from civitai_ext.emulator import Emulator
 from tests.faults.server import Action, Answer, Cut, FaultServer, Raw, Reset
 
@@ -364,6 +365,18 @@ async def test_disks_that_refuse(scripted: AsyncCivitai, server: FaultServer, tm
     assert sorted(tmp_path.rglob("*.part")) == []
 
 
+async def test_a_length_that_is_not_kept(tmp_path: Path) -> None:
+    def half(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-length": str(2 * len(PNG))}, stream=httpx.ByteStream(PNG))
+
+    retry, transport = RetryPolicy.off(), httpx.MockTransport(half)
+    async with AsyncCivitai(False, retry=retry, transport=transport) as civitai:
+        with pytest.raises(errors.UnexpectedResponse, match=f"{len(PNG)} bytes came of {2 * len(PNG)}") as caught:
+            await civitai.blobs.download("https://x.example/cat", tmp_path)
+    assert caught.value.truncated
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_an_error_of_the_caller_leaves_nothing_behind(
     scripted: AsyncCivitai, server: FaultServer, tmp_path: Path
 ) -> None:
@@ -456,7 +469,9 @@ async def test_an_open_file_is_sent_from_where_it_stands_also_again(
     assert not file.closed
 
 
-@pytest.mark.parametrize("file", [b"", io.BytesIO(), 5, None, io.StringIO("text"), b"of no kind"])
+@pytest.mark.parametrize(
+    "file", [b"", io.BytesIO(), 5, None, io.StringIO("text"), b"of no kind", "https://x.example/cat.png"]
+)
 async def test_what_cannot_be_uploaded_is_not_sent(scripted: AsyncCivitai, server: FaultServer, file: Any) -> None:
     with pytest.raises(errors.InvalidRequest):
         await scripted.blobs.upload(file)
