@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +9,6 @@ from typing import Any
 from civitai_ext.emulator.answers import orchestration_time
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.drawing import Source, rendered
-from civitai_ext.emulator.files import packed
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.signing import SignatureError, Signer
 
@@ -21,11 +17,9 @@ URL_LIFETIME = timedelta(hours=24)
 RETENTION = timedelta(days=30)
 """How long a blob is kept; a refresh starts it anew."""
 
-ARCHIVE_LIFETIME = timedelta(hours=24)
-"""How long an archive is kept, and its signed URL holds."""
-
 CONTENT_PATH = "/v2/consumer/blobs/content/"
 ARCHIVE_PATH = "/v2/consumer/blobs/archive/"
+_ARCHIVES = frozenset({"application/zip", "application/x-tar"})
 _MATURE = frozenset({"r", "x", "xxx"})
 _SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "video/mp4": "mp4", "audio/wav": "wav"}
 
@@ -67,39 +61,8 @@ class Blob:
         return rendered(self.source)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """Several blobs in one file, which is packed when it is fetched.
-
-    Attributes:
-        entries: The blobs, each with its name in the archive.
-        format: `zip` or `tar`.
-        name: The name to save it under.
-    """
-
-    id: str
-    entries: tuple[tuple[Blob, str], ...]
-    format: str
-    name: str
-    expires_at: datetime
-
-    @property
-    def content(self) -> bytes:
-        """The bytes."""
-        files = [(name, blob.content) for blob, name in self.entries]
-        if self.format == "zip":
-            return packed(files)
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for name, content in files:
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        return buffer.getvalue()
-
-
 class Blobs:
-    """Keeps blobs and archives of them, and signs and reads their URLs."""
+    """Keeps blobs, and signs and reads their URLs."""
 
     def __init__(self, origin: str, clock: Clock, identifiers: Identifiers, signer: Signer) -> None:
         self._origin = origin
@@ -107,7 +70,6 @@ class Blobs:
         self._identifiers = identifiers
         self._signer = signer
         self._blobs: dict[str, Blob] = {}
-        self._archives: dict[str, Archive] = {}
 
     def add(
         self,
@@ -156,24 +118,8 @@ class Blobs:
         if blob.url_expires_at <= self._clock.now():
             blob.url_expires_at = self._clock.now() + URL_LIFETIME
         content = {"blob": blob.id} | ({"filename": filename} if filename else {})
-        return f"{self._origin}{CONTENT_PATH}{self._signer.sign(content, expires=blob.url_expires_at)}"
-
-    def add_archive(self, entries: Iterable[tuple[Blob, str]], *, format: str, name: str, at: datetime) -> Archive:
-        """Keep a new archive of some blobs, each with its name in it."""
-        archive = Archive(self._identifiers.make("archive"), tuple(entries), format, name, at + ARCHIVE_LIFETIME)
-        self._archives[archive.id] = archive
-        return archive
-
-    def archive_url(self, archive: Archive) -> str:
-        """Sign the URL of an archive."""
-        token = self._signer.sign({"archive": archive.id}, expires=archive.expires_at)
-        return f"{self._origin}{ARCHIVE_PATH}{token}"
-
-    def archive(self, id_: str) -> Archive | None:
-        """Find an archive all of whose blobs are still kept."""
-        archive = self._archives.get(id_)
-        kept = archive is not None and all(self.get(blob.id) for blob, _ in archive.entries)
-        return archive if kept else None
+        path = ARCHIVE_PATH if blob.media_type in _ARCHIVES else CONTENT_PATH
+        return f"{self._origin}{path}{self._signer.sign(content, expires=blob.url_expires_at)}"
 
     def find(self, url: str) -> Blob | None:
         """Find the blob that a URL of ours leads to, whether or not the URL has expired."""

@@ -108,18 +108,17 @@ def _signed(request: Request) -> dict[str, Any]:
 
 
 async def _archive(request: Request) -> Response:
-    """Serve the archive of a `blobArchive` step, as long as it is kept."""
+    """Serve the archive of a `blobArchive` step, which is gone when its URL has run out."""
     try:
-        archive = World.of(request).blobs.archive(str(_signed(request).get("archive")))
+        blob = World.of(request).blobs.get(str(_signed(request).get("blob")))
     except ExpiredError:
-        archive = None
+        blob = None
     except SignatureError:
         refuse_problem(401, "The URL is not valid.")
-    if archive is None:
+    if blob is None:
         return problem(410, "The archive is not kept any more.")
-    content = await asyncio.to_thread(lambda: archive.content)
-    media_type = "application/zip" if archive.format == "zip" else "application/x-tar"
-    return file_answer(request, content, media_type, filename=archive.name)
+    content = await asyncio.to_thread(lambda: blob.content)
+    return file_answer(request, content, blob.media_type, filename=blob.id)
 
 
 async def _presign(request: Request, world: World, caller: Account) -> Response:
