@@ -265,10 +265,8 @@ class Blobs:
             return Blob(id=_id(what))
         url = text(what.url if isinstance(what, BlobArchiveOutput) else what)
         if not self._transport.config.may_be_fetched(url):
-            raise InvalidRequest(
-                f"{type(what).__name__} is nothing that can be fetched, or has no URL that can be trusted",
-                hint="Give a blob, its id, a signed URL, or the output of a blobArchive step.",
-            )
+            wrong = "The URL is not one to trust" if url else f"{type(what).__name__} is nothing that can be fetched"
+            raise InvalidRequest(wrong, hint="Give a blob, its id, a signed URL, or the output of a blobArchive step.")
         return Blob(url=url)
 
 

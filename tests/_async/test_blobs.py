@@ -22,7 +22,7 @@ from civitai_api.orchestration.models import (
 )
 from civitai_ext import AsyncCivitai, RetryPolicy, errors
 from civitai_ext.emulator import Emulator
-from tests.faults.server import Action, Answer, Cut, FaultServer, Raw, Reset
+from tests.faults.server import Action, Answer, Cut, FaultServer, Raw, Reset, Silence
 
 pytestmark = pytest.mark.anyio
 
@@ -278,7 +278,7 @@ URLS = ["http://192.168.0.1/admin", "ftp://x/y", "file:///etc/passwd", "https://
 async def test_an_url_that_is_not_to_trust_is_not_fetched(
     scripted: AsyncCivitai, server: FaultServer, tmp_path: Path, url: str
 ) -> None:
-    with pytest.raises(errors.InvalidRequest):
+    with pytest.raises(errors.InvalidRequest, match="not one to trust"):
         await scripted.blobs.download(url, tmp_path)
     with pytest.raises(errors.UnexpectedResponse, match="not one to fetch"):
         await scripted.blobs.download(Blob(id="b1", url=url), tmp_path)
@@ -287,7 +287,7 @@ async def test_an_url_that_is_not_to_trust_is_not_fetched(
 
 @pytest.mark.parametrize("what", [None, 5, b"b1", {}, "", "..", BlobArchiveOutput()])
 async def test_what_cannot_be_fetched(scripted: AsyncCivitai, server: FaultServer, tmp_path: Path, what: Any) -> None:
-    with pytest.raises(errors.InvalidRequest):
+    with pytest.raises(errors.InvalidRequest, match=r"nothing that can be fetched|not the id"):
         await scripted.blobs.download(what, tmp_path)
     assert server.received == []
 
@@ -363,6 +363,19 @@ async def test_disks_that_refuse(scripted: AsyncCivitai, server: FaultServer, tm
     with pytest.raises(OSError, match="name too long"):
         await scripted.blobs.download(blob, tmp_path / "folder" / ("x" * 300))
     assert sorted(tmp_path.rglob("*.part")) == []
+
+
+async def test_a_host_that_says_nothing(scripted: AsyncCivitai, server: FaultServer, tmp_path: Path) -> None:
+    server.script(Silence(PNG[:1000]), Silence(), Silence())
+    hasty, url = scripted.with_options(timeout=0.1, retry=RetryPolicy.off()), f"{server.url}/s"
+    with pytest.raises(errors.RequestTimeout):
+        await hasty.blobs.download(url, tmp_path)
+    with pytest.raises(errors.RequestTimeout):
+        await hasty.blobs.upload(PNG, presigned=url)
+    patient = scripted.with_options(retry=RetryPolicy.off())
+    with pytest.raises(errors.RequestTimeout):
+        await patient.blobs.read(url, timeout=0.1)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_length_that_is_not_kept(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from civitai_api.orchestration.models import (
 )
 from civitai_ext import Civitai, RetryPolicy, errors
 from civitai_ext.emulator import Emulator
-from tests.faults.server import Action, Answer, Cut, FaultServer, Raw, Reset
+from tests.faults.server import Action, Answer, Cut, FaultServer, Raw, Reset, Silence
 
 pytestmark = pytest.mark.anyio
 
@@ -275,7 +275,7 @@ URLS = ["http://192.168.0.1/admin", "ftp://x/y", "file:///etc/passwd", "https://
 def test_an_url_that_is_not_to_trust_is_not_fetched(
     scripted: Civitai, server: FaultServer, tmp_path: Path, url: str
 ) -> None:
-    with pytest.raises(errors.InvalidRequest):
+    with pytest.raises(errors.InvalidRequest, match="not one to trust"):
         scripted.blobs.download(url, tmp_path)
     with pytest.raises(errors.UnexpectedResponse, match="not one to fetch"):
         scripted.blobs.download(Blob(id="b1", url=url), tmp_path)
@@ -284,7 +284,7 @@ def test_an_url_that_is_not_to_trust_is_not_fetched(
 
 @pytest.mark.parametrize("what", [None, 5, b"b1", {}, "", "..", BlobArchiveOutput()])
 def test_what_cannot_be_fetched(scripted: Civitai, server: FaultServer, tmp_path: Path, what: Any) -> None:
-    with pytest.raises(errors.InvalidRequest):
+    with pytest.raises(errors.InvalidRequest, match=r"nothing that can be fetched|not the id"):
         scripted.blobs.download(what, tmp_path)
     assert server.received == []
 
@@ -358,6 +358,19 @@ def test_disks_that_refuse(scripted: Civitai, server: FaultServer, tmp_path: Pat
     with pytest.raises(OSError, match="name too long"):
         scripted.blobs.download(blob, tmp_path / "folder" / ("x" * 300))
     assert sorted(tmp_path.rglob("*.part")) == []
+
+
+def test_a_host_that_says_nothing(scripted: Civitai, server: FaultServer, tmp_path: Path) -> None:
+    server.script(Silence(PNG[:1000]), Silence(), Silence())
+    hasty, url = scripted.with_options(timeout=0.1, retry=RetryPolicy.off()), f"{server.url}/s"
+    with pytest.raises(errors.RequestTimeout):
+        hasty.blobs.download(url, tmp_path)
+    with pytest.raises(errors.RequestTimeout):
+        hasty.blobs.upload(PNG, presigned=url)
+    patient = scripted.with_options(retry=RetryPolicy.off())
+    with pytest.raises(errors.RequestTimeout):
+        patient.blobs.read(url, timeout=0.1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_length_that_is_not_kept(tmp_path: Path) -> None:
