@@ -193,6 +193,16 @@ def test_a_new_url_that_is_refused_too_is_the_end(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("fields", [{"url": None}, {"urlExpiresAt": "2026-01-01T00:00:00.0000000Z"}])
+def test_an_url_that_was_renewed_before_is_not_renewed_again(
+    scripted: Civitai, server: FaultServer, fields: dict[str, Any]
+) -> None:
+    server.script(answer(blob_of(server, url=f"{server.url}/content/new")), answer({}, 401))
+    with pytest.raises(errors.AuthenticationError):
+        scripted.blobs.read(Blob.from_dict(blob_of(server) | fields))
+    assert calls(server) == [REFRESH, NEW]
+
+
 def test_a_renewal_is_asked_for_again(scripted: Civitai, server: FaultServer) -> None:
     server.script(Reset(), answer(blob_of(server)), content())
     assert scripted.blobs.read("b1.png") == PNG
