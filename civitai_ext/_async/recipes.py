@@ -91,7 +91,7 @@ class AsyncRecipes:
         workflow = _workflow_in(answer)
         if workflow is None:
             return self._transport.decode(request, answer)
-        if workflow.status != "succeeded":
+        if workflow.status != "succeeded" and text(workflow.id):
             handle = await AsyncWorkflows(self._transport).get(text(workflow.id))
             done = await handle.wait(max(0.0, ends - monotonic()))
             workflow = done.snapshot
@@ -149,5 +149,5 @@ def _output_of(workflow: Workflow | None) -> Any:
     steps = models_in(workflow.steps) if workflow is not None else []
     output = (getattr(steps[0], "output", None) or steps[0].additional_properties.get("output")) if steps else None
     if not output:
-        raise UnexpectedResponse("the step succeeded, but its output is missing", status=200)
+        raise UnexpectedResponse("the answer is a workflow without the output of its step", status=200)
     return output

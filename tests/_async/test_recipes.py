@@ -221,6 +221,7 @@ async def test_steps_alone_make_no_workflow(scripted: AsyncCivitai, server: Faul
         answer(None),
         answer(workflow("succeeded")),
         answer({"status": "succeeded", "steps": None}),
+        answer({"status": "processing", "steps": []}, 202),
         Answer(302, b"", {"location": "https://evil.example/"}),
     ],
 )

@@ -220,6 +220,7 @@ def test_steps_alone_make_no_workflow(scripted: Civitai, server: FaultServer) ->
         answer(None),
         answer(workflow("succeeded")),
         answer({"status": "succeeded", "steps": None}),
+        answer({"status": "processing", "steps": []}, 202),
         Answer(302, b"", {"location": "https://evil.example/"}),
     ],
 )
