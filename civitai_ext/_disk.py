@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
-__all__ = ["AsyncDisk", "Disk", "PartFile"]
+__all__ = ["AsyncDisk", "Disk", "PartFile", "is_folder"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +43,11 @@ class AsyncDisk:
             if not task.cancelled():
                 task.exception()  # taken note of, else the event loop logs it
             raise
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path names a folder: one that is there, or that ends with a slash."""
+    return os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir()
 
 
 class PartFile:

@@ -18,19 +18,25 @@ MASK: Final = "***"
 _SECRET_NAME: Final = re.compile(
     r"token|secret|sig|key|auth|cred|passw|code|policy|verif|session|jwt|hmac|nonce|assertion", re.IGNORECASE
 )
+# In the URLs of blobs, whoever has that part of the path can fetch the content.
+_SECRET_PART: Final = re.compile(r"(/blobs/(?:content|archive|blocked)/|/streaming-blobs/)[^/]+")
 _URL: Final = re.compile(r"\bhttps?://[^\s'\"<>\\]+", re.IGNORECASE)
 
 
 def public_url(url: str) -> str:
-    """Give back `url` without its user information and fragment, and with the values of its secret parameters masked.
+    """Give back `url` without its user information and fragment, and with the values of its secret parameters and the
+    secret parts of its path masked.
 
     >>> public_url("https://me:pw@civitai.com/api/v1/models?limit=3&token=abc#top")
     'https://civitai.com/api/v1/models?limit=3&token=***'
+    >>> public_url("https://orchestration.civitai.com/v2/consumer/blobs/content/W3siYmxv")
+    'https://orchestration.civitai.com/v2/consumer/blobs/content/***'
     """
     try:
         parts = urlsplit(url)
         query = "&".join(_public_pair(pair) for pair in parts.query.split("&")) if parts.query else ""
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+        path = _SECRET_PART.sub(rf"\1{MASK}", parts.path)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, query, ""))
     except ValueError:
         return url.partition("?")[0].rpartition("@")[2]
 

@@ -6,16 +6,17 @@ import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, get_args
 
 import attrs
 
 from civitai_api.orchestration.api.blobs import refresh_blob
 from civitai_ext._async.http import AsyncStream
-from civitai_ext._async.signed_urls import patiently, refusal
+from civitai_ext._async.signed_urls import refusal, with_retries
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._disk import AsyncDisk, PartFile
 from civitai_ext._media import START
+from civitai_ext._options import CallOptions
 from civitai_ext._outputs import is_error_page, suffix_of
 from civitai_ext._reading import text
 from civitai_ext.errors import (
@@ -30,7 +31,7 @@ from civitai_ext.errors import (
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import Blob
 
-__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "read_blob", "save_blob"]
+__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "read_blob", "refreshed", "save_blob"]
 
 T = TypeVar("T")
 
@@ -214,6 +215,13 @@ async def read_blob(
     return await _received(transport, blob, receive, timeout)
 
 
+async def refreshed(transport: AsyncTransport, id: str, **options: Unpack[CallOptions]) -> Blob:
+    """Have a blob kept for longer, and its URL signed anew; give it with the new URL."""
+    # Each time prolongs its life from then on, so that twice is as good as once.
+    request = attrs.evolve(refresh_blob.request(blob_id=id), idempotent=True)
+    return await transport.call(request, **options)
+
+
 async def _received(
     transport: AsyncTransport,
     blob: Blob,
@@ -231,12 +239,12 @@ async def _received(
         return await _fetched(transport, blob, receive, timeout)
 
     try:
-        return await patiently(transport, once)
+        return await with_retries(transport, once)
     except (AuthenticationError, PermissionDenied):
         if renewed or not text(blob.id):
             raise
     await _renew(transport, blob)
-    return await patiently(transport, once)
+    return await with_retries(transport, once)
 
 
 async def _fetched(
@@ -268,10 +276,8 @@ async def _renew(transport: AsyncTransport, blob: Blob) -> None:
     """
     if not text(blob.id):
         raise _unavailable(blob, "it has neither a URL that holds nor an id")
-    # Each time prolongs the life of the blob, so that twice is as good as once.
-    request = attrs.evolve(refresh_blob.request(blob_id=blob.id), idempotent=True)
     try:
-        fresh = await transport.call(request)
+        fresh = await refreshed(transport, blob.id)
     except NotFound as error:
         raise _unavailable(blob, "the service does not have it") from error
     if text(fresh.blocked_reason):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from civitai_api.site.models import CurrentUser, EnumLists
     from civitai_ext._async.account import AsyncPermissions
+    from civitai_ext._async.blobs import AsyncBlobs
     from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
     from civitai_ext._async.directory import AsyncApps, AsyncBugs, AsyncContent
     from civitai_ext._async.images import AsyncImages
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from civitai_ext._async.model_files import AsyncModelFiles
     from civitai_ext._async.model_versions import AsyncModelVersions
     from civitai_ext._async.models import AsyncModels
+    from civitai_ext._async.recipes import AsyncRecipes
+    from civitai_ext._async.services import AsyncResources, AsyncServices
     from civitai_ext._async.transport import AsyncTransport
     from civitai_ext._async.uploads import AsyncUploads
     from civitai_ext._async.usage import AsyncCoverage, AsyncUsage
@@ -249,6 +252,34 @@ class AsyncCivitai:
         from civitai_ext._async.workflows import AsyncWorkflows
 
         return AsyncWorkflows(self.transport)
+
+    @cached_property
+    def recipes(self) -> AsyncRecipes:
+        """One step run by itself."""
+        from civitai_ext._async.recipes import AsyncRecipes
+
+        return AsyncRecipes(self.transport)
+
+    @cached_property
+    def blobs(self) -> AsyncBlobs:
+        """The media that go into workflows and come out of them."""
+        from civitai_ext._async.blobs import AsyncBlobs
+
+        return AsyncBlobs(self.transport)
+
+    @cached_property
+    def services(self) -> AsyncServices:
+        """What can be run, with prices and waiting times."""
+        from civitai_ext._async.services import AsyncServices
+
+        return AsyncServices(self.transport)
+
+    @cached_property
+    def resources(self) -> AsyncResources:
+        """Models as workflows use them, and whether they are loaded."""
+        from civitai_ext._async.services import AsyncResources
+
+        return AsyncResources(self.transport)
 
     @cached_property
     def jobs(self) -> AsyncJobs:

@@ -8,7 +8,7 @@ from typing import Any
 
 from civitai_api.runtime import Request
 from civitai_ext._answers import error_for
-from civitai_ext._async.signed_urls import patiently
+from civitai_ext._async.signed_urls import with_retries
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._disk import AsyncDisk, PartFile
 from civitai_ext.errors import UnexpectedResponse
@@ -49,4 +49,4 @@ async def save_zip(transport: AsyncTransport, request: Request[Any], target: Pat
             finally:
                 await AsyncDisk.run(part.discard)
 
-    return await patiently(transport, once)
+    return await with_retries(transport, once)

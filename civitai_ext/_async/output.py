@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from civitai_ext._async.blob_files import Exists, read_blob, save_blob
 from civitai_ext._async.transport import AsyncTransport
+from civitai_ext._disk import AsyncDisk, is_folder
 from civitai_ext._display import LARGEST_SHOWN, AsyncNow, image_html, image_type_of
 from civitai_ext._outputs import Found
 from civitai_ext._reading import number, text
@@ -100,7 +101,7 @@ class AsyncOutput:
         """Save it, and give the path.
 
         Args:
-            to: A file, or a folder that is there.
+            to: The file, or a folder, which is there or ends with a slash.
             exists: What to do if there is such a file already.
 
         Raises:
@@ -109,9 +110,8 @@ class AsyncOutput:
             ConnectionFailed: The host was not reached.
             OSError: The file cannot be written.
         """
-        target = Path(to)
-        stem = self.stem if target.is_dir() else None
-        return await save_blob(self._connected(), self.blob, target, stem=stem, exists=exists)
+        stem = self.stem if await AsyncDisk.run(is_folder, to) else None
+        return await save_blob(self._connected(), self.blob, Path(to), stem=stem, exists=exists)
 
     def html(self) -> str | None:
         """Show an image as HTML with its bytes inside; None if it is none, or too large, or cannot be fetched."""

@@ -18,12 +18,12 @@ from civitai_ext.errors import (
     UnexpectedResponse,
 )
 
-__all__ = ["patiently", "refusal", "send_signed"]
+__all__ = ["refusal", "send_signed", "with_retries"]
 
 T = TypeVar("T")
 
 
-async def patiently(transport: AsyncTransport, once: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(transport: AsyncTransport, once: Callable[[], Awaitable[T]]) -> T:
     """Do something that may be done twice; where that may help, again."""
     attempt = 1
     while True:
@@ -72,7 +72,7 @@ async def send_signed(
             return answer
         raise refusal(answer, method, url, "Upload again.")
 
-    return await patiently(transport, once)
+    return await with_retries(transport, once)
 
 
 def refusal(answer: Response, method: str, url: str, hint: str) -> CivitaiError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -121,6 +121,7 @@ class AsyncTransport:
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
         held: bool = False,
+        content: Callable[[], AsyncIterable[bytes]] | None = None,
     ) -> Response:
         """Send an operation, again where that is safe and may help, and give back the answer.
 
@@ -133,6 +134,8 @@ class AsyncTransport:
             extra_query: Parameters to put after those of the operation.
             policy: When to send again, instead of the client's own policy.
             held: Whether the service holds it back on purpose, so that it must not keep others waiting.
+            content: Gives the body piece by piece, for each attempt anew, instead of the operation's own. The operation
+                then has to have a `content-length` header, else it is sent chunked.
 
         Raises:
             ApiError: The service answered with an error; the subclass says which.
@@ -149,7 +152,7 @@ class AsyncTransport:
         extra = {**self._extra_headers, **checked_headers(extra_headers or {})}
         headers |= extra
         public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
-        content = request.content
+        whole = request.content if content is None else None
         policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
         turn = Turn(origin_of(url), counted=not held)
@@ -161,7 +164,8 @@ class AsyncTransport:
                     began = self._clock()
                 else:
                     in_line += waited
-                outcome = await self._try(request, url, headers, content, silence, public)
+                body = whole if content is None else content()
+                outcome = await self._try(request, url, headers, body, silence, public)
                 if isinstance(outcome, Response):
                     self.limiter.answered(turn)
                     return outcome
@@ -194,6 +198,7 @@ class AsyncTransport:
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
         held: bool = False,
+        content: Callable[[], AsyncIterable[bytes]] | None = None,
     ) -> T:
         """Send an operation as `send` does, and give back what its answer says.
 
@@ -201,8 +206,22 @@ class AsyncTransport:
             UnexpectedResponse: The answer is not what the operation's document describes, such as an HTML page.
         """
         response = await self.send(
-            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy, held=held
+            request,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            policy=policy,
+            held=held,
+            content=content,
         )
+        return self.decode(request, response)
+
+    def decode(self, request: Request[T], response: Response) -> T:
+        """Give what an answer says.
+
+        Raises:
+            UnexpectedResponse: It is not what the operation's document describes, such as an HTML page.
+        """
         try:
             return request.decode(response)
         except UnexpectedAnswer as error:
@@ -225,7 +244,7 @@ class AsyncTransport:
         request: Request[Any],
         url: str,
         headers: dict[str, str],
-        content: bytes | None,
+        content: bytes | AsyncIterable[bytes] | None,
         timeout: float | None,
         public: bool,
     ) -> Response | CivitaiError:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import mimetypes
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, BinaryIO, Final, Unpack
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Unpack
 
 import attrs
 
@@ -22,18 +19,13 @@ from civitai_api.site.models import (
     UploadPart,
     UploadPartUrl,
 )
-from civitai_ext._answers import error_for, unexpected
+from civitai_ext._async.signed_urls import send_signed
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._backoff import delay_after
+from civitai_ext._disk import AsyncDisk
 from civitai_ext._options import CallOptions
 from civitai_ext._reading import models_in, number, text
-from civitai_ext.errors import (
-    CivitaiError,
-    ConnectionFailed,
-    InvalidRequest,
-    PermissionDenied,
-    UnexpectedResponse,
-)
+from civitai_ext._sources import Source, Uploadable
+from civitai_ext.errors import CivitaiError, UnexpectedResponse
 
 __all__ = ["AsyncUploads"]
 
@@ -51,7 +43,7 @@ class AsyncUploads:
 
     async def image(
         self,
-        image: str | os.PathLike[str] | bytes | BinaryIO,
+        image: Uploadable,
         *,
         filename: str | None = None,
         mime_type: str | None = None,
@@ -78,22 +70,22 @@ class AsyncUploads:
             OSError: The file cannot be read.
             UnexpectedResponse: The service gave no address to upload to, or none to trust.
         """
-        with _opened(image) as source:
-            size = _size(source)
+        with await AsyncDisk.run(Source, image) as source:
+            size = source.size
             if filename is None:
-                filename = _name_of(image)
+                filename = source.name
             if mime_type is None:
                 mime_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
             if size <= LARGEST_WHOLE:
-                id = await self._whole(source, size, mime_type, options)
+                id = await self._whole(source, mime_type, options)
                 if on_progress is not None:
                     on_progress(size, size)
                 return id
             template = MultipartUploadRequest(size=size, mime_type=mime_type, filename=filename or UNSET)
             return await self._in_parts(source, template, on_progress, options)
 
-    async def _whole(self, source: BinaryIO, size: int, mime_type: str, options: CallOptions) -> str:
-        data = _read(source, size)
+    async def _whole(self, source: Source, mime_type: str, options: CallOptions) -> str:
+        data = await AsyncDisk.run(source.read, source.size)
         # An address that is not used does no harm, so asking again for one is safe.
         request = attrs.evolve(create_image_upload.request(), idempotent=True)
         upload = await self._transport.call(request, **options)
@@ -102,7 +94,7 @@ class AsyncUploads:
 
     async def _in_parts(
         self,
-        source: BinaryIO,
+        source: Source,
         template: MultipartUploadRequest,
         on_progress: OnProgress | None,
         options: CallOptions,
@@ -119,7 +111,7 @@ class AsyncUploads:
         sent = 0
         try:
             for url, size in _parts_of(upload, template.size):
-                answer = await self._put(url, _read(source, size), options)
+                answer = await self._put(url, await AsyncDisk.run(source.read, size), options)
                 parts.append(UploadPart(e_tag=_tag_of(answer), part_number=len(parts) + 1))
                 sent += size
                 if on_progress is not None:
@@ -134,68 +126,11 @@ class AsyncUploads:
     async def _put(
         self, url: Any, data: bytes, options: CallOptions, headers: dict[str, str] | None = None
     ) -> Response:
-        """Send bytes to a signed address of the storage, which carries its own credential and gets no other."""
-        transport = self._transport
-        if not isinstance(url, str) or not transport.config.may_be_fetched(url):
-            raise UnexpectedResponse("the address to upload to is not one to trust", status=200, url=text(url))
-        headers = transport.headers_for(url, authenticated=False) | (headers or {})
+        """Send bytes to a signed address of the storage."""
         timeout = options.get("timeout")
-        attempt = 1
-        while True:
-            failure: CivitaiError
-            try:
-                answer = await transport.http.send("PUT", url, headers=headers, content=data, timeout=timeout)
-                if 200 <= answer.status < 300:
-                    return answer
-                failure = _refusal(answer, url)
-            except (ConnectionFailed, UnexpectedResponse) as error:
-                failure = error
-            delay = delay_after(failure, transport.policy, attempt, idempotent=True)
-            if delay is None:
-                raise failure
-            await transport.sleep(delay)
-            attempt += 1
-
-
-@contextmanager
-def _opened(image: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[BinaryIO]:
-    if isinstance(image, (str, os.PathLike)):
-        with Path(image).open("rb") as file:
-            yield file
-    elif isinstance(image, (bytes, bytearray, memoryview)):
-        yield io.BytesIO(image)
-    elif not callable(getattr(image, "read", None)):
-        raise InvalidRequest(f"{type(image).__name__} is no image", hint="Give a path, bytes, or an open file.")
-    elif image.seekable():
-        yield image
-    else:
-        yield io.BytesIO(image.read())
-
-
-def _size(source: BinaryIO) -> int:
-    start = source.tell()
-    size = source.seek(0, os.SEEK_END) - start
-    source.seek(start)
-    if size <= 0:
-        raise InvalidRequest("There is nothing to upload: the image has no bytes")
-    return size
-
-
-def _read(source: BinaryIO, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        piece = source.read(size - len(data))
-        if not isinstance(piece, bytes):
-            raise InvalidRequest("The image is open as text", hint="Open it with mode 'rb'.")
-        if not piece:
-            raise InvalidRequest(f"The image ends {size - len(data)} bytes too early: it changed while it was sent")
-        data += piece
-    return bytes(data)
-
-
-def _name_of(image: object) -> str:
-    name = image if isinstance(image, (str, os.PathLike)) else getattr(image, "name", "")
-    return Path(name).name if isinstance(name, (str, os.PathLike)) else ""
+        return await send_signed(
+            self._transport, "PUT", text(url), lambda: data, headers=headers or {}, timeout=timeout
+        )
 
 
 def _parts_of(upload: MultipartUpload, size: int) -> list[tuple[Any, int]]:
@@ -214,12 +149,3 @@ def _tag_of(answer: Response) -> str:
     if not tag:
         raise UnexpectedResponse("the storage did not confirm a part with an ETag", status=answer.status)
     return tag
-
-
-def _refusal(answer: Response, url: str) -> CivitaiError:
-    if answer.status < 400:
-        return unexpected(answer, method="PUT", url=url)
-    error = error_for(answer, method="PUT", url=url)
-    if isinstance(error, PermissionDenied):
-        error.hint = "The storage refuses the signed address: it may have run out. Upload again."
-    return error

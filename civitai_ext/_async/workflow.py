@@ -15,6 +15,7 @@ from civitai_api.orchestration import models
 from civitai_ext._async.blob_files import Exists, save_blob
 from civitai_ext._async.output import AsyncOutput
 from civitai_ext._async.waiting import AsyncWatch
+from civitai_ext._disk import AsyncDisk
 from civitai_ext._display import workflow_html
 from civitai_ext._outcome import failure_of
 from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of, texts_of
@@ -178,7 +179,7 @@ class AsyncWorkflow:
             OSError: The folder or a file cannot be written.
         """
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        await AsyncDisk.run(target.mkdir, parents=True, exist_ok=True)
         saved = SavedFiles()
         if self.snapshot is None:
             return saved

@@ -7,17 +7,18 @@ import errno
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, get_args
 
 import attrs
 
 from civitai_api.orchestration.api.blobs import refresh_blob
 from civitai_ext._disk import Disk, PartFile
 from civitai_ext._media import START
+from civitai_ext._options import CallOptions
 from civitai_ext._outputs import is_error_page, suffix_of
 from civitai_ext._reading import text
 from civitai_ext._sync.http import Stream
-from civitai_ext._sync.signed_urls import patiently, refusal
+from civitai_ext._sync.signed_urls import refusal, with_retries
 from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import (
     AuthenticationError,
@@ -31,7 +32,7 @@ from civitai_ext.errors import (
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import Blob
 
-__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "read_blob", "save_blob"]
+__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "read_blob", "refreshed", "save_blob"]
 
 T = TypeVar("T")
 
@@ -215,6 +216,13 @@ def read_blob(
     return _received(transport, blob, receive, timeout)
 
 
+def refreshed(transport: Transport, id: str, **options: Unpack[CallOptions]) -> Blob:
+    """Have a blob kept for longer, and its URL signed anew; give it with the new URL."""
+    # Each time prolongs its life from then on, so that twice is as good as once.
+    request = attrs.evolve(refresh_blob.request(blob_id=id), idempotent=True)
+    return transport.call(request, **options)
+
+
 def _received(
     transport: Transport,
     blob: Blob,
@@ -232,12 +240,12 @@ def _received(
         return _fetched(transport, blob, receive, timeout)
 
     try:
-        return patiently(transport, once)
+        return with_retries(transport, once)
     except (AuthenticationError, PermissionDenied):
         if renewed or not text(blob.id):
             raise
     _renew(transport, blob)
-    return patiently(transport, once)
+    return with_retries(transport, once)
 
 
 def _fetched(
@@ -269,10 +277,8 @@ def _renew(transport: Transport, blob: Blob) -> None:
     """
     if not text(blob.id):
         raise _unavailable(blob, "it has neither a URL that holds nor an id")
-    # Each time prolongs the life of the blob, so that twice is as good as once.
-    request = attrs.evolve(refresh_blob.request(blob_id=blob.id), idempotent=True)
     try:
-        fresh = transport.call(request)
+        fresh = refreshed(transport, blob.id)
     except NotFound as error:
         raise _unavailable(blob, "the service does not have it") from error
     if text(fresh.blocked_reason):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from civitai_ext._backoff import RetryPolicy
     from civitai_ext._options import CallOptions
     from civitai_ext._sync.account import Permissions
+    from civitai_ext._sync.blobs import Blobs
     from civitai_ext._sync.community import Articles, Collections, Creators, Tags, Users
     from civitai_ext._sync.directory import Apps, Bugs, Content
     from civitai_ext._sync.images import Images
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from civitai_ext._sync.model_files import ModelFiles
     from civitai_ext._sync.model_versions import ModelVersions
     from civitai_ext._sync.models import Models
+    from civitai_ext._sync.recipes import Recipes
+    from civitai_ext._sync.services import Resources, Services
     from civitai_ext._sync.transport import Transport
     from civitai_ext._sync.uploads import Uploads
     from civitai_ext._sync.usage import Coverage, Usage
@@ -250,6 +253,34 @@ class Civitai:
         from civitai_ext._sync.workflows import Workflows
 
         return Workflows(self.transport)
+
+    @cached_property
+    def recipes(self) -> Recipes:
+        """One step run by itself."""
+        from civitai_ext._sync.recipes import Recipes
+
+        return Recipes(self.transport)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The media that go into workflows and come out of them."""
+        from civitai_ext._sync.blobs import Blobs
+
+        return Blobs(self.transport)
+
+    @cached_property
+    def services(self) -> Services:
+        """What can be run, with prices and waiting times."""
+        from civitai_ext._sync.services import Services
+
+        return Services(self.transport)
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Models as workflows use them, and whether they are loaded."""
+        from civitai_ext._sync.services import Resources
+
+        return Resources(self.transport)
 
     @cached_property
     def jobs(self) -> Jobs:

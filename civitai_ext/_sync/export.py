@@ -10,7 +10,7 @@ from typing import Any
 from civitai_api.runtime import Request
 from civitai_ext._answers import error_for
 from civitai_ext._disk import Disk, PartFile
-from civitai_ext._sync.signed_urls import patiently
+from civitai_ext._sync.signed_urls import with_retries
 from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import UnexpectedResponse
 
@@ -50,4 +50,4 @@ def save_zip(transport: Transport, request: Request[Any], target: Path) -> Path:
             finally:
                 Disk.run(part.discard)
 
-    return patiently(transport, once)
+    return with_retries(transport, once)

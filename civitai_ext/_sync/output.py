@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from civitai_ext._disk import Disk, is_folder
 from civitai_ext._display import LARGEST_SHOWN, Now, image_html, image_type_of
 from civitai_ext._outputs import Found
 from civitai_ext._reading import number, text
@@ -101,7 +102,7 @@ class Output:
         """Save it, and give the path.
 
         Args:
-            to: A file, or a folder that is there.
+            to: The file, or a folder, which is there or ends with a slash.
             exists: What to do if there is such a file already.
 
         Raises:
@@ -110,9 +111,8 @@ class Output:
             ConnectionFailed: The host was not reached.
             OSError: The file cannot be written.
         """
-        target = Path(to)
-        stem = self.stem if target.is_dir() else None
-        return save_blob(self._connected(), self.blob, target, stem=stem, exists=exists)
+        stem = self.stem if Disk.run(is_folder, to) else None
+        return save_blob(self._connected(), self.blob, Path(to), stem=stem, exists=exists)
 
     def html(self) -> str | None:
         """Show an image as HTML with its bytes inside; None if it is none, or too large, or cannot be fetched."""

@@ -19,12 +19,12 @@ from civitai_ext.errors import (
     UnexpectedResponse,
 )
 
-__all__ = ["patiently", "refusal", "send_signed"]
+__all__ = ["refusal", "send_signed", "with_retries"]
 
 T = TypeVar("T")
 
 
-def patiently(transport: Transport, once: Callable[[], T]) -> T:
+def with_retries(transport: Transport, once: Callable[[], T]) -> T:
     """Do something that may be done twice; where that may help, again."""
     attempt = 1
     while True:
@@ -73,7 +73,7 @@ def send_signed(
             return answer
         raise refusal(answer, method, url, "Upload again.")
 
-    return patiently(transport, once)
+    return with_retries(transport, once)
 
 
 def refusal(answer: Response, method: str, url: str, hint: str) -> CivitaiError:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -122,6 +122,7 @@ class Transport:
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
         held: bool = False,
+        content: Callable[[], Iterable[bytes]] | None = None,
     ) -> Response:
         """Send an operation, again where that is safe and may help, and give back the answer.
 
@@ -134,6 +135,8 @@ class Transport:
             extra_query: Parameters to put after those of the operation.
             policy: When to send again, instead of the client's own policy.
             held: Whether the service holds it back on purpose, so that it must not keep others waiting.
+            content: Gives the body piece by piece, for each attempt anew, instead of the operation's own. The operation
+                then has to have a `content-length` header, else it is sent chunked.
 
         Raises:
             ApiError: The service answered with an error; the subclass says which.
@@ -150,7 +153,7 @@ class Transport:
         extra = {**self._extra_headers, **checked_headers(extra_headers or {})}
         headers |= extra
         public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
-        content = request.content
+        whole = request.content if content is None else None
         policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
         turn = Turn(origin_of(url), counted=not held)
@@ -162,7 +165,8 @@ class Transport:
                     began = self._clock()
                 else:
                     in_line += waited
-                outcome = self._try(request, url, headers, content, silence, public)
+                body = whole if content is None else content()
+                outcome = self._try(request, url, headers, body, silence, public)
                 if isinstance(outcome, Response):
                     self.limiter.answered(turn)
                     return outcome
@@ -195,6 +199,7 @@ class Transport:
         extra_query: Mapping[str, Any] | None = None,
         policy: RetryPolicy | None = None,
         held: bool = False,
+        content: Callable[[], Iterable[bytes]] | None = None,
     ) -> T:
         """Send an operation as `send` does, and give back what its answer says.
 
@@ -202,8 +207,22 @@ class Transport:
             UnexpectedResponse: The answer is not what the operation's document describes, such as an HTML page.
         """
         response = self.send(
-            request, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query, policy=policy, held=held
+            request,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            policy=policy,
+            held=held,
+            content=content,
         )
+        return self.decode(request, response)
+
+    def decode(self, request: Request[T], response: Response) -> T:
+        """Give what an answer says.
+
+        Raises:
+            UnexpectedResponse: It is not what the operation's document describes, such as an HTML page.
+        """
         try:
             return request.decode(response)
         except UnexpectedAnswer as error:
@@ -226,7 +245,7 @@ class Transport:
         request: Request[Any],
         url: str,
         headers: dict[str, str],
-        content: bytes | None,
+        content: bytes | Iterable[bytes] | None,
         timeout: float | None,
         public: bool,
     ) -> Response | CivitaiError:

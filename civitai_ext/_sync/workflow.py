@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from civitai_api.orchestration import models
+from civitai_ext._disk import Disk
 from civitai_ext._display import workflow_html
 from civitai_ext._outcome import failure_of
 from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of, texts_of
@@ -178,7 +179,7 @@ class Workflow:
             OSError: The folder or a file cannot be written.
         """
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        Disk.run(target.mkdir, parents=True, exist_ok=True)
         saved = SavedFiles()
         if self.snapshot is None:
             return saved

@@ -18,6 +18,8 @@ RETENTION = timedelta(days=30)
 """How long a blob is kept; a refresh starts it anew."""
 
 CONTENT_PATH = "/v2/consumer/blobs/content/"
+ARCHIVE_PATH = "/v2/consumer/blobs/archive/"
+_ARCHIVES = frozenset({"application/zip", "application/x-tar"})
 _MATURE = frozenset({"r", "x", "xxx"})
 _SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "video/mp4": "mp4", "audio/wav": "wav"}
 
@@ -116,7 +118,8 @@ class Blobs:
         if blob.url_expires_at <= self._clock.now():
             blob.url_expires_at = self._clock.now() + URL_LIFETIME
         content = {"blob": blob.id} | ({"filename": filename} if filename else {})
-        return f"{self._origin}{CONTENT_PATH}{self._signer.sign(content, expires=blob.url_expires_at)}"
+        path = ARCHIVE_PATH if blob.media_type in _ARCHIVES else CONTENT_PATH
+        return f"{self._origin}{path}{self._signer.sign(content, expires=blob.url_expires_at)}"
 
     def find(self, url: str) -> Blob | None:
         """Find the blob that a URL of ours leads to, whether or not the URL has expired."""

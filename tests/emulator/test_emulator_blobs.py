@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from civitai_ext.emulator import Emulator
+from civitai_ext.emulator.drawing import Stored
+from civitai_ext.emulator.world import World
 
 PATH = "/v2/consumer/blobs"
 Json = dict[str, Any]
@@ -123,6 +125,65 @@ def test_a_signed_upload_needs_no_token_and_takes_none(
     emulator.clock.advance(2 * 3600)
     assert _status(anonymous.post(url, content=_png(), headers=image)) == 401
     assert _status(anonymous.get(f"{PATH}/upload")) == 401
+
+
+def _world(emulator: Emulator) -> World:
+    assert emulator._server is not None
+    return emulator._server.config.app.state.world  # type: ignore[union-attr,no-any-return]
+
+
+def test_the_parameters_of_a_blob_are_checked(client: httpx.Client, emulator: Emulator, blob: Json) -> None:
+    path = f"{PATH}/{blob['id']}"
+    own = client.get("/v2/consumer/workflows").json()["items"][0]["id"]
+    assert client.get(path, params={"workflowId": own, "nsfwLevel": "PG"}).status_code == 308
+    assert _status(client.get(path, params={"workflowId": "wf_other"})) == 404
+    assert _status(client.get(path, params={"nsfwLevel": "17"})) == 400
+    assert _status(client.get(path, params={"download": "maybe"})) == 400
+
+
+@pytest.mark.parametrize("media_type", ["application/zip", "application/x-tar"])
+def test_an_archive_is_served_until_its_url_runs_out(
+    client: httpx.Client, anonymous: httpx.Client, emulator: Emulator, media_type: str
+) -> None:
+    blobs = _world(emulator).blobs
+    archive = blobs.add(Stored(b"packed"), media_type=media_type, owner=1, at=emulator.clock.now())
+    url = blobs.url(archive)
+    assert "/blobs/archive/" in url
+    answer = anonymous.get(url)
+    assert (answer.content, answer.headers["content-type"]) == (b"packed", media_type)
+    assert answer.headers["content-disposition"] == f'attachment; filename="{archive.id}"'
+    assert _status(client.get(url)) == 401
+    assert _status(anonymous.get(url + "x")) == 401
+    emulator.clock.advance(25 * 3600)
+    assert _status(anonymous.get(url)) == 410
+    emulator.clock.advance(30 * 86_400)
+    assert _status(anonymous.get(blobs.url(archive))) == 410
+
+
+def test_blocked_content_says_why(client: httpx.Client, anonymous: httpx.Client, blob: Json) -> None:
+    url = blob["url"].replace("/content/", "/blocked/")
+    refused = anonymous.get(url)
+    assert (_status(refused), refused.json()["detail"][:11]) == (403, "The content")
+    assert _status(client.get(url)) == 401
+    assert _status(anonymous.get(url + "x")) == 401
+
+
+def test_a_stream_has_no_length(client: httpx.Client, anonymous: httpx.Client, emulator: Emulator, blob: Json) -> None:
+    url = blob["url"].replace("/blobs/content/", "/streaming-blobs/")
+    streamed = anonymous.get(url)
+    assert "content-length" not in streamed.headers
+    assert streamed.content == anonymous.get(blob["url"]).content
+    assert _status(client.get(url)) == 401
+    assert _status(anonymous.get(url + "x")) == 401
+    emulator.clock.advance(31 * 86_400)
+    assert _status(anonymous.get(url)) == 401
+
+
+def test_caches_of_a_user_can_be_dropped(client: httpx.Client, anonymous: httpx.Client) -> None:
+    for path in ("/v2/consumer/civitai/7", "/v2/consumer/civitai/7/tokens"):
+        assert client.delete(path).status_code == 204
+        assert _status(anonymous.delete(path)) == 401
+    assert _status(client.delete("/v2/consumer/civitai/me")) == 404
 
 
 # Services and resources

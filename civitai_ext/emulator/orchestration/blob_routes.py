@@ -1,21 +1,22 @@
-"""`/v2/consumer/blobs`: uploads, signed URLs, content."""
+"""`/v2/consumer/blobs`: uploads, signed URLs, content, archives; and what lies beside it."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, orchestration_time, problem, refuse_problem
-from civitai_ext.emulator.blobs import CONTENT_PATH, Blob
+from civitai_ext.emulator.blobs import ARCHIVE_PATH, CONTENT_PATH, Blob
 from civitai_ext.emulator.drawing import Stored, measure
 from civitai_ext.emulator.orchestration.access import authorized, boolean_parameter
 from civitai_ext.emulator.ranges import file_answer
-from civitai_ext.emulator.signing import SignatureError
+from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.world import World
 
 UPLOAD_LIFETIME = timedelta(hours=1)
@@ -23,6 +24,9 @@ UPLOAD_LIFETIME = timedelta(hours=1)
 
 _LARGEST_UPLOAD = 64 * 1024 * 1024
 _ACCEPTED = ("image/", "video/", "audio/")
+_LEVELS = frozenset({"pg", "pg13", "r", "x", "xxx", "na"})
+_PIECE = 16 * 1024
+_SECOND_CREDENTIAL = "This URL carries its own credential; send no other."
 
 
 async def _get(request: Request, world: World, caller: Account) -> Response:
@@ -30,11 +34,23 @@ async def _get(request: Request, world: World, caller: Account) -> Response:
     blob = _find(request, world, caller)
     if request.method == "HEAD":
         return Response(status_code=204)
+    query = request.query_params
+    level = query.get("nsfwLevel")
+    if level is not None and level.lower() not in _LEVELS:
+        refuse_problem(400, errors={"nsfwLevel": [f"The value '{level}' is not valid."]})
+    if (id_ := query.get("workflowId")) is not None:
+        workflow = world.workflows.get(caller, id_)
+        if workflow is None or blob not in workflow.blobs:
+            refuse_problem(404)
     if blob.blocked_reason or blob.withheld:
-        return problem(403, blob.blocked_reason or "The content is mature and its workflow does not allow that.")
+        return _blocked(blob)
     wants_file = boolean_parameter(request, "download")
-    filename = request.query_params.get("filename") or (blob.id if wants_file else None)
+    filename = query.get("filename") or (blob.id if wants_file else None)
     return RedirectResponse(world.blobs.url(blob, filename=filename), 308)
+
+
+def _blocked(blob: Blob) -> Response:
+    return problem(403, blob.blocked_reason or "The content is mature and its workflow does not allow that.")
 
 
 async def _refresh(request: Request, world: World, caller: Account) -> Response:
@@ -52,18 +68,57 @@ def _find(request: Request, world: World, caller: Account) -> Blob:
 
 async def _content(request: Request) -> Response:
     """Serve a blob to whoever holds a signed URL, and to nobody who adds another credential to it."""
-    world = World.of(request)
-    if "authorization" in request.headers:
-        return problem(401, "This URL carries its own credential; send no other.")
-    try:
-        signed = world.signer.read(request.path_params["token"], now=world.clock.now())
-    except SignatureError:
-        return problem(401, "The URL is not valid or has expired.")
-    blob = world.blobs.get(str(signed.get("blob")))
-    if blob is None:
-        return problem(404)
+    blob, signed = _signed_for(request)
     content = await asyncio.to_thread(lambda: blob.content)
     return file_answer(request, content, blob.media_type, filename=signed.get("filename"))
+
+
+async def _blocked_content(request: Request) -> Response:
+    """Say why a blob is not shown: never anything else."""
+    return _blocked(_signed_for(request)[0])
+
+
+async def _streamed(request: Request) -> Response:
+    """Serve a blob in pieces, as one that is still being made: without its length."""
+    blob, _ = _signed_for(request)
+    content = await asyncio.to_thread(lambda: blob.content)
+    pieces = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
+    return StreamingResponse(pieces, media_type=blob.media_type)
+
+
+def _signed_for(request: Request) -> tuple[Blob, dict[str, Any]]:
+    """Find the blob that a signed URL is for, and all that was signed."""
+    world = World.of(request)
+    try:
+        signed = _signed(request)
+    except SignatureError:
+        refuse_problem(401, "The URL is not valid or has expired.")
+    blob = world.blobs.get(str(signed.get("blob")))
+    if blob is None:
+        refuse_problem(404)
+    return blob, signed
+
+
+def _signed(request: Request) -> dict[str, Any]:
+    """Read what is signed in the path, or answer 401 if there is another credential."""
+    world = World.of(request)
+    if "authorization" in request.headers:
+        refuse_problem(401, _SECOND_CREDENTIAL)
+    return world.signer.read(request.path_params["token"], now=world.clock.now())
+
+
+async def _archive(request: Request) -> Response:
+    """Serve the archive of a `blobArchive` step, which is gone when its URL has run out."""
+    try:
+        blob = World.of(request).blobs.get(str(_signed(request).get("blob")))
+    except ExpiredError:
+        blob = None
+    except SignatureError:
+        refuse_problem(401, "The URL is not valid.")
+    if blob is None:
+        return problem(410, "The archive is not kept any more.")
+    content = await asyncio.to_thread(lambda: blob.content)
+    return file_answer(request, content, blob.media_type, filename=blob.id)
 
 
 async def _presign(request: Request, world: World, caller: Account) -> Response:
@@ -110,17 +165,27 @@ def _uploader(request: Request, world: World) -> int:
             refuse_problem(401)
         return caller.id
     if "authorization" in request.headers:
-        refuse_problem(401, "This URL carries its own credential; send no other.")
+        refuse_problem(401, _SECOND_CREDENTIAL)
     try:
         return int(world.signer.read(signature, now=world.clock.now())["upload"])
     except (SignatureError, KeyError):
         refuse_problem(401, "The URL is not valid or has expired.")
 
 
+async def _forget_user(request: Request, world: World, caller: Account) -> Response:
+    """Drop what is cached of a user, or of their tokens. Nothing is, here."""
+    return Response(status_code=204)
+
+
 ROUTES = [
     Route("/v2/consumer/blobs", _upload, methods=["POST"]),
     Route("/v2/consumer/blobs/upload", authorized(_presign), methods=["GET"]),
     Route(f"{CONTENT_PATH}{{token}}", _content, methods=["GET"]),
+    Route("/v2/consumer/blobs/blocked/{token}", _blocked_content, methods=["GET"]),
+    Route(f"{ARCHIVE_PATH}{{token}}", _archive, methods=["GET"]),
+    Route("/v2/consumer/streaming-blobs/{token}", _streamed, methods=["GET"]),
     Route("/v2/consumer/blobs/{blob}", authorized(_get), methods=["GET", "HEAD"]),
     Route("/v2/consumer/blobs/{blob}/refresh", authorized(_refresh), methods=["POST"]),
+    Route("/v2/consumer/civitai/{user:int}", authorized(_forget_user), methods=["DELETE"]),
+    Route("/v2/consumer/civitai/{user:int}/tokens", authorized(_forget_user), methods=["DELETE"]),
 ]
