@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar, Unpack
 
@@ -29,7 +31,9 @@ from civitai_api.generator.models import (
     TaintJobRequest,
     TaintJobsRequest,
 )
+from civitai_api.orchestration.models import Blob
 from civitai_api.runtime import UNSET, Request, Unset
+from civitai_ext._async.blob_files import Exists, has_run_out, save_blob
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import is_throttled
@@ -44,7 +48,9 @@ from civitai_ext._job_states import (
     succeeded,
 )
 from civitai_ext._options import CallOptions, checked_options
+from civitai_ext._outputs import blob_stem
 from civitai_ext._reading import models_in, number, record, text
+from civitai_ext._together import AsyncTogether
 from civitai_ext.errors import (
     BudgetExceeded,
     CivitaiError,
@@ -194,6 +200,40 @@ class AsyncJobBatch:
             reasons = "; ".join(reason_of(job) for job in self.failed[:5])
             raise JobsFailed(f"{len(self.failed)} of {len(self.jobs)} jobs failed: {reasons}", jobs=self)
         return self
+
+    async def save(self, folder: str | os.PathLike[str], *, exists: Exists = "overwrite") -> list[Path]:
+        """Save every file that the jobs made in a folder, which is made if it is not there, and give the paths.
+
+        A file is called after its job, and has its name only once it is whole. URLs that have run out are signed anew.
+
+        Args:
+            folder: Where to.
+            exists: What to do about a file that is there already: `overwrite`, `skip` or `error`.
+
+        Raises:
+            ApiError: The host refuses to give a file.
+            BlobUnavailable: A file has no URL.
+            ConnectionFailed: The host was not reached.
+            OSError: The folder or a file cannot be written.
+            UnexpectedResponse: The host gave a page or half a file instead.
+        """
+        if any(has_run_out(result.blob_url_expiration_date) for result in self.results):
+            await self.refresh()
+
+        async def save(made: tuple[str, int, JobResult]) -> Path:
+            id, index, result = made
+            # Without an id: it is not one of the blobs that can be renewed one by one.
+            blob = Blob(url=text(result.blob_url) or UNSET, type="image")
+            stem = "-".join(filter(None, (blob_stem(Blob(id=id)), str(index) if index else "")))
+            return await save_blob(self._service.transport, blob, Path(folder), stem=stem, exists=exists)
+
+        made = [
+            (text(job.job_id), index, result)
+            for job in self.jobs
+            if succeeded(job)
+            for index, result in enumerate(results_of(job))
+        ]
+        return await AsyncTogether(save).each(made)
 
     async def cancel(self, *, force: bool = False) -> None:
         """Stop the jobs that are not over. What no worker has taken may be refunded.

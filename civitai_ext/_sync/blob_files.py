@@ -32,7 +32,7 @@ from civitai_ext.errors import (
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import Blob
 
-__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "read_blob", "refreshed", "save_blob"]
+__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "has_run_out", "read_blob", "refreshed", "save_blob"]
 
 T = TypeVar("T")
 
@@ -232,7 +232,7 @@ def _received(
     """Fetch a blob, and give what `receive` makes of its content; `receive` is called again with every new try."""
     if text(blob.blocked_reason):
         raise _unavailable(blob, text(blob.blocked_reason))
-    renewed = not text(blob.url) or _has_run_out(blob.url_expires_at)
+    renewed = not text(blob.url) or has_run_out(blob.url_expires_at)
     if renewed:
         _renew(transport, blob)
 
@@ -288,7 +288,8 @@ def _renew(transport: Transport, blob: Blob) -> None:
     blob.url, blob.url_expires_at = fresh.url, fresh.url_expires_at
 
 
-def _has_run_out(moment: Any) -> bool:
+def has_run_out(moment: Any) -> bool:
+    """Tell whether the moment until which a URL holds is over; not if nobody said it."""
     if not isinstance(moment, datetime):
         return False
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= datetime.now(UTC)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -501,3 +503,32 @@ def test_a_handle_of_ones_own(civitai: Civitai) -> None:
     jobs = civitai.jobs.submit(cat())
     assert isinstance(jobs, JobBatch)
     assert str(jobs.token) not in repr(jobs)
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def test_what_jobs_made_is_saved_without_the_token(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    jobs = civitai.jobs.submit_batch([image_job(MODEL, f"cat {n}", width=64, height=64) for n in range(2)])
+    jobs.wait()
+    paths = jobs.save(tmp_path / "out")
+    assert len({path.read_bytes() for path in paths}) == 2
+    assert {path.suffix for path in paths} <= {".png", ".jpeg", ".webp"}
+    assert sorted(tmp_path.joinpath("out").iterdir()) == sorted(paths)
+    fetched = [each.credential for each in emulator.journal if "/blobs/" in each.path]
+    assert fetched == [None, None]
+    assert jobs.save(tmp_path / "out") == paths
+    with pytest.raises(FileExistsError):
+        jobs.save(tmp_path / "out", exists="error")
+
+
+def test_urls_of_results_that_have_run_out_are_signed_anew(
+    civitai: Civitai, emulator: Emulator, tmp_path: Path
+) -> None:
+    jobs = civitai.jobs.submit(image_job(MODEL, "a cat", width=64, height=64))
+    jobs.wait()
+    for result in jobs.results:
+        result.blob_url_expiration_date = datetime(2020, 1, 1, tzinfo=UTC)
+        result.blob_url = f"{emulator.url}/v2/consumer/blobs/content/old"
+    (path,) = jobs.save(tmp_path)
+    assert path.stat().st_size > 100

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import cassettes as script
-from tests.recorded import test_jobs, test_orchestration, test_recorded, test_site
+from tests.recorded import test_jobs, test_orchestration, test_recorded, test_site, test_workflows
 from tests.recorded.cassettes import (
     TOKEN,
     WRONG_TOKEN,
@@ -44,7 +44,7 @@ def response(body: bytes, **headers: str) -> dict[str, Any]:
 def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
     wanted = {
         script.CASSETTES / module.__name__.rpartition(".")[2] / f"{name}.yaml"
-        for module in (test_jobs, test_orchestration, test_recorded, test_site)
+        for module in (test_jobs, test_orchestration, test_recorded, test_site, test_workflows)
         for name in vars(module)
         if name.startswith("test_")
     }

@@ -15,7 +15,7 @@ from civitai_ext import Workflow as Handle
 from civitai_ext import errors
 from civitai_ext._media import media_type_of
 from civitai_ext._outputs import blob_stem, is_error_page, suffix_of
-from civitai_ext._sync.blob_files import _has_run_out
+from civitai_ext._sync.blob_files import has_run_out
 from civitai_ext.estimates import Estimate
 from civitai_ext.progress import Progress
 
@@ -116,7 +116,7 @@ def test_a_blob_of_any_shape_has_a_name_for_its_file(body: dict[str, Any]) -> No
     blob = Blob.from_dict(body)
     assert set(blob_stem(blob)) <= PLAIN
     assert set(suffix_of("", blob, str(blob.url))) <= PLAIN | {"."}
-    assert _has_run_out(blob.url_expires_at) in (True, False)
+    assert has_run_out(blob.url_expires_at) in (True, False)
 
 
 @given(st.binary(max_size=600), st.text(max_size=8))
