@@ -19,7 +19,22 @@ RETENTION = timedelta(days=30)
 
 CONTENT_PATH = "/v2/consumer/blobs/content/"
 _MATURE = frozenset({"r", "x", "xxx"})
-_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "video/mp4": "mp4", "audio/wav": "wav"}
+_SUFFIXES = {
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/svg+xml": "svg",
+    "video/mp4": "mp4",
+    "audio/wav": "wav",
+    "model/gltf-binary": "glb",
+    "application/zip": "zip",
+    "application/x-tar": "tar",
+    "application/json": "json",
+    "text/plain": "txt",
+}
+_TYPES = {"image": "image", "video": "video", "audio": "audio", "model": "model3d"}
+_OTHER_TYPE = "file"
 
 
 @dataclass
@@ -27,7 +42,7 @@ class Blob:
     """A stored medium.
 
     Attributes:
-        type: `image`, `video` or `audio`.
+        type: `image`, `video`, `audio`, `model3d`, or `file` for what is no medium.
         source: What renders to the bytes.
         level: `pg` to `xxx`.
         blocked_reason: Why nobody gets to see it.
@@ -43,6 +58,7 @@ class Blob:
     kept_until: datetime
     width: int | None = None
     height: int | None = None
+    duration: float | None = None
     level: str = "pg"
     job_id: str | None = None
     blocked_reason: str | None = None
@@ -78,6 +94,7 @@ class Blobs:
         at: datetime,
         width: int | None = None,
         height: int | None = None,
+        duration: float | None = None,
         level: str = "pg",
         job_id: str | None = None,
         blocked_reason: str | None = None,
@@ -85,7 +102,7 @@ class Blobs:
         """Keep a new blob."""
         blob = Blob(
             id=f"{self._identifiers.make('blob').removeprefix('blob_')}.{_SUFFIXES.get(media_type, 'bin')}",
-            type=media_type.partition("/")[0],
+            type=_TYPES.get(media_type.partition("/")[0], _OTHER_TYPE),
             media_type=media_type,
             source=source,
             owner=owner,
@@ -93,6 +110,7 @@ class Blobs:
             kept_until=at + RETENTION,
             width=width,
             height=height,
+            duration=duration,
             level=level,
             job_id=job_id,
             blocked_reason=blocked_reason,
@@ -144,4 +162,8 @@ class Blobs:
             shown["blockedReason"] = blob.blocked_reason
         if blob.width is not None:
             shown |= {"width": blob.width, "height": blob.height}
+        if blob.duration is not None:
+            shown["duration"] = blob.duration
+        if blob.type == "model3d":
+            shown["format"] = blob.id.rpartition(".")[2]
         return shown

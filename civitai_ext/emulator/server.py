@@ -204,7 +204,7 @@ class Emulator:
             catalogue=self._catalogue,
             signer=signer,
             blobs=blobs,
-            workflows=Workflows(self.clock, blobs, self._identifiers),
+            workflows=Workflows(self.clock, blobs, self._identifiers, self._catalogue),
             journal=self.journal,
             community=Community(self._catalogue),
             directory=Directory(self._catalogue),

@@ -27,11 +27,10 @@ from civitai_ext.emulator.orchestration.access import (
     long_poll,
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
-from civitai_ext.emulator.steps import KINDS, OTHER_KINDS, Faults
+from civitai_ext.emulator.steps import KINDS, Faults, find_kind
 from civitai_ext.emulator.templates import (
     InvalidTemplateError,
     Template,
-    UnsupportedStepError,
     check_tags,
     parse_template,
 )
@@ -58,8 +57,6 @@ def _parse(body: Any, *, waits: bool) -> Template:
         return parse_template(body, waits=waits)
     except InvalidTemplateError as error:
         refuse_problem(400, errors=error.faults)
-    except UnsupportedStepError as error:
-        refuse_problem(501, str(error))
 
 
 def _start(world: World, caller: Account, template: Template, *, listed: bool = True) -> Workflow:
@@ -255,8 +252,8 @@ def _find_step(request: Request, world: World, caller: Account) -> tuple[Workflo
 
 async def _recipe(request: Request, world: World, caller: Account) -> Response:
     """Run one step and answer its output, not a workflow."""
-    type_ = request.path_params["type"]
-    if type_ not in KINDS and type_ not in OTHER_KINDS:
+    type_ = find_kind(KINDS, request.path_params["type"])
+    if type_ is None:
         refuse_problem(404)
     body: dict[str, Any] = {"steps": [{"$type": type_, "name": "$0", "input": await json_body(request)}]}
     for name in ("allowMatureContent", "experimental"):
