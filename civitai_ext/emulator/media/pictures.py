@@ -101,11 +101,11 @@ class Tracing:
         """Trace and write the file."""
         side = max(self.width, self.height) / _TRACED
         across, down = max(1, round(self.width / side)), max(1, round(self.height / side))
-        small = _opened(self.original).resize((across, down))
+        colours = _opened(self.original).resize((across, down)).tobytes()
         squares = "".join(
-            f'<rect x="{x}" y="{y}" width="1" height="1" fill="#{bytes(small.getpixel((x, y))).hex()}"/>'  # type: ignore[arg-type]
-            for y in range(down)
-            for x in range(across)
+            f'<rect x="{place % across}" y="{place // across}" width="1" height="1" fill="#{colour.hex()}"/>'
+            for place in range(across * down)
+            for colour in [colours[3 * place : 3 * place + 3]]
         )
         head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}"'
         return f'{head} viewBox="0 0 {across} {down}" preserveAspectRatio="none">{squares}</svg>\n'.encode()

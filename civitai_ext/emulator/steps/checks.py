@@ -9,7 +9,12 @@ from civitai_ext.emulator.references import is_reference
 from civitai_ext.emulator.steps.choices import Tree
 from civitai_ext.emulator.steps.core import Check, Faults, Input
 
-_TYPES: dict[str, tuple[type, str]] = {"[]": (list, "an array"), "{}": (dict, "an object"), "": (str, "a string")}
+_TYPES: dict[str, tuple[type, str]] = {
+    "[]": (list, "an array"),
+    "{}": (dict, "an object"),
+    "*": (object, "anything"),
+    "": (str, "a string"),
+}
 
 
 def rules(
@@ -22,9 +27,10 @@ def rules(
     """Make a check of inputs.
 
     Args:
-        needs: The names of what has to be there: plain ones for strings, with `[]` for lists, with `{}` for objects.
+        needs: The names of what has to be there: plain ones for strings, with `[]` for lists, with `{}` for objects,
+            with `*` for anything.
         within: The lowest and the highest value of numbers.
-        one_of: The values that strings may have, in any case.
+        one_of: The values that strings, or the items of lists, may have, in any case.
         chosen_by: The discriminators, and what each choice needs.
 
     """
@@ -48,7 +54,7 @@ def rules(
 
 def required(given: Input, name: str, path: str, faults: Faults) -> bool:
     """Note when a field is missing or of the wrong type."""
-    suffix = name[-2:] if name.endswith(("[]", "{}")) else ""
+    suffix = next(suffix for suffix in _TYPES if name.endswith(suffix))
     name, (type_, shown) = name.removesuffix(suffix), _TYPES[suffix]
     value = given.raw(name)
     if value is None or value == []:
@@ -72,10 +78,13 @@ def between(given: Input, name: str, low: float, high: float, path: str, faults:
 
 
 def among(given: Input, name: str, values: Collection[str], path: str, faults: Faults) -> None:
-    """Note when a string is none of some values."""
+    """Note when a string, or an item of a list, is none of some values."""
     value = given.raw(name)
-    if value is not None and not is_reference(value) and folded(value) not in map(folded, values):
-        faults[f"{path}.{name}"] = [f"'{value}' is not one of: {', '.join(values)}."]
+    places = enumerate(value) if isinstance(value, list) else [(None, value)]
+    for place, item in places:
+        if item is not None and not is_reference(item) and folded(item) not in map(folded, values):
+            at = f"{path}.{name}" if place is None else f"{path}.{name}[{place}]"
+            faults[at] = [f"'{item}' is not one of: {', '.join(values)}."]
 
 
 def choose(given: Input, tree: Tree, path: str, faults: Faults) -> str:

@@ -33,12 +33,6 @@ def _run_graph(given: Input, place: Workplace) -> Json:
     return {"blobs": _draw(given.raw("comfyWorkflow"), place, given.integer("quantity", 1))}
 
 
-def _check_custom(given: Input, path: str, faults: Faults) -> None:
-    rules("resources[]", one_of={"trace": ("none", "logs", "binary")})(given, path, faults)
-    if given.raw("workflow") is None:
-        faults[f"{path}.workflow"] = ["The workflow field is required."]
-
-
 def _run_custom(given: Input, place: Workplace) -> Json:
     output: Json = {
         "blobs": _draw(given.raw("workflow"), place, 1),
@@ -91,6 +85,11 @@ def _texts(value: Any) -> Iterator[str]:
 
 KINDS: Mapping[str, Kind] = {
     "comfy": Kind(_check_graph, metered(lambda given: 10 * given.integer("quantity", 1)), lambda given: 15, _run_graph),
-    "customComfy": Kind(_check_custom, flat(round(_BUZZ_PER_SECOND * _SECONDS)), lambda given: _SECONDS, _run_custom),
+    "customComfy": Kind(
+        rules("resources[] workflow*", one_of={"trace": ("none", "logs", "binary")}),
+        flat(round(_BUZZ_PER_SECOND * _SECONDS)),
+        lambda given: _SECONDS,
+        _run_custom,
+    ),
     "comfyNodepackSnapshot": utility(rules("nodepacks[]"), _snapshot, buzz=5, seconds=30),
 }

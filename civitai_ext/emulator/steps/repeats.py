@@ -38,6 +38,8 @@ def repeating(kinds: Mapping[str, Kind]) -> Kind:
 
     def check(given: Input, path: str, faults: Faults) -> None:
         rules("for{} template{}")(given, path, faults)
+        if path in faults:
+            return
         clause, template = given.raw("for"), given.object("template")
         if isinstance(clause, dict):
             for name in ("$ref", "path", "as"):

@@ -9,7 +9,7 @@ from functools import partial
 from civitai_ext.emulator.drawing import Source
 from civitai_ext.emulator.media.pictures import average_hash, frequency_hash
 from civitai_ext.emulator.references import is_reference
-from civitai_ext.emulator.steps.checks import among, folded, required, rules
+from civitai_ext.emulator.steps.checks import folded, required, rules
 from civitai_ext.emulator.steps.choices import MODERATIONS
 from civitai_ext.emulator.steps.core import Ending, Faults, Input, Json, Kind, Workplace, fraction, metered, utility
 from civitai_ext.emulator.steps.sources import image, shown_in
@@ -78,12 +78,6 @@ def _classify_age(given: Input, place: Workplace) -> Json:
         "numFlagged": 0,
         "faceRecognitionAvailable": False,
     }
-
-
-def _check_hashing(given: Input, path: str, faults: Faults) -> None:
-    rules("mediaUrl hashTypes[]")(given, path, faults)
-    for number, type_ in enumerate(given.items("hashTypes")):
-        among(Input({"type": type_}), "type", _HASHES, f"{path}.hashTypes[{number}]", faults)
 
 
 def _hash(given: Input, place: Workplace) -> Json:
@@ -196,9 +190,9 @@ KINDS: Mapping[str, Kind] = {
         rules("mediaUrl", one_of={"model": ("joy-caption", "ideogram4")}), _caption, buzz=2, seconds=4
     ),
     "wdTagging": utility(rules("mediaUrl", within={"threshold": (0, 1)}), _tag, buzz=1, seconds=2),
-    "mediaRating": utility(rules("image"), _rate, buzz=1, seconds=2),
+    "mediaRating": utility(rules(), _rate, buzz=1, seconds=2),
     "ageClassification": utility(rules("mediaUrl"), _classify_age, buzz=1, seconds=2),
-    "mediaHash": utility(_check_hashing, _hash, buzz=1, seconds=1),
+    "mediaHash": utility(rules("mediaUrl hashTypes[]", one_of={"hashTypes": _HASHES}), _hash, buzz=1, seconds=1),
     "qwenImageBench": Kind(
         _check_bench, metered(lambda given: 2 * len(given.items("items"))), lambda given: 10, _score, prepares=False
     ),

@@ -36,7 +36,7 @@ _LINES = {"360p": 360, "480p": 480, "540p": 540, "580p": 580, "720p": 720, "1080
 
 # From text and other media
 
-_LIMITS = {"duration": (1, 30), "quantity": (1, 10), "steps": (1, 60), "width": (32, 2048), "height": (32, 2048)}
+_LIMITS = {"duration": (1, 30), "quantity": (1, 10), "steps": (1, 60), "width": (1, 2048), "height": (1, 2048)}
 _check_choice = rules("prompt", chosen_by=VIDEOS, within={k: v for k, v in _LIMITS.items() if k != "duration"})
 
 
@@ -170,7 +170,7 @@ def _check_composition(given: Input, path: str, faults: Faults) -> None:
         if not isinstance(element, dict):
             faults[f"{path}.elements[{number}]"] = ["An element must be an object."]
         else:
-            rules("url", within={"at": (0, LONGEST), "offset": (-LONGEST, LONGEST)})(
+            rules(within={"at": (0, LONGEST), "offset": (-LONGEST, LONGEST)})(
                 Input(element), f"{path}.elements[{number}]", faults
             )
 
@@ -182,7 +182,9 @@ def _compose(given: Input, place: Workplace) -> Json:
     resolved, films, end = [], [], 0.0
     for element in map(Input, given.items("elements")):
         url = element.text("url")
-        if as_audio:
+        if not url:
+            length = 0.0  # an empty place
+        elif as_audio:
             length = sound(url, place).seconds
         else:
             films.append(video(url, place))
@@ -196,8 +198,8 @@ def _compose(given: Input, place: Workplace) -> Json:
         blob = place.keep(Sound(place.seed, end), "audio/wav", seconds=end)
         return {"type": "audio", "audioBlob": blob, "elements": resolved}
     _only(container, "auto", "mp4")
-    width = _even(canvas.integer("width", films[0].width))
-    height = _even(canvas.integer("height", films[0].height))
+    width = _even(canvas.integer("width", films[0].width if films else 1280))
+    height = _even(canvas.integer("height", films[0].height if films else 720))
     prompt = ", then ".join(film.prompt for film in films)
     film = Film(width, height, place.seed, prompt, end, canvas.number("fps", 30))
     return {"type": "video", "videoBlob": keep_film(place, film), "elements": resolved}
