@@ -202,10 +202,10 @@ def _parse_steps(steps: Any, faults: Faults) -> tuple[StepTemplate, ...]:
         type_ = step.get("$type")
         if not isinstance(type_, str):
             faults[f"{path}.$type"] = ["The $type field is required."]
-        elif (name := find_kind(KINDS, type_)) is None:
+        elif (found := find_kind(KINDS, type_)) is None:
             faults[f"{path}.$type"] = [f"'{type_}' is not a known step type."]
         else:
-            parsed.append(_parse_step(step, name, names[place], path, known, faults))
+            parsed.append(_parse_step(step, found, names[place], path, known, faults))
     _check_cycles(parsed, faults)
     return tuple(parsed)
 

@@ -358,9 +358,11 @@ def test_every_recipe_answers_its_output(hurried: Emulator, invoker: httpx.Clien
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     air = next(iter(hurried._catalogue.version_by_id.values())).air
     body = sample(schema, "image", air)
+    if type_ in ("training", "imageResourceTraining"):
+        body["epochs"] = 1  # no request lasts as long as a training usually does
     answer = invoker.post(f"/v2/consumer/recipes/{type_}", json=body)
-    if type_ in ("blobArchive", "repeat", "training", "imageResourceTraining"):
-        # There is no such blob, nothing to go through, and no request that lasts as long as a training.
+    if type_ in ("blobArchive", "repeat"):
+        # There is no such blob, and nothing that a recipe could go through.
         assert answer.status_code == 400
         assert answer.headers["content-type"] == "application/problem+json"
         return

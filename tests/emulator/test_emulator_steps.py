@@ -139,6 +139,7 @@ def test_types_and_enumerations_are_taken_in_any_case(run: Run) -> None:
             "videoUrl",
         ),
         (_video(duration=31), "duration"),
+        (_step("videoGen", engine="kling", prompt="p", duration="500"), "duration"),
         (_video(quantity=11), "quantity"),
         (_step("mediaHash", mediaUrl=PLACE, hashTypes=["md5"]), "hashTypes[0]"),
         (_step("blobArchive", entries=[]), "entries"),
@@ -331,6 +332,13 @@ def test_an_archive_of_what_is_not_there_fails(run: Run) -> None:
     assert step["status"] == "failed"
 
 
+def test_a_blob_of_which_only_parts_are_shown_is_listed_once(run: Run, client: httpx.Client) -> None:
+    blob = _output(run(_step("transcode", sourceUrl=PLACE)))
+    listing = client.get(PATH, headers={"Accept": "application/zip"})
+    with zipfile.ZipFile(io.BytesIO(listing.content)) as archive:
+        assert [name.rpartition("/")[2] for name in archive.namelist()] == [blob["id"]]
+
+
 def test_films_keep_count_of_their_frames(run: Run, anonymous: httpx.Client) -> None:
     url = _of("video", "video.url")
     workflow = run(
@@ -383,13 +391,14 @@ def test_pictures_are_told_by_what_they_show(run: Run) -> None:
     url = _of("image", "images[0].url")
     workflow = run(
         _image("a quiet lighthouse"),
-        _step("mediaCaptioning", "a", mediaUrl=url),
+        _step("imageUpscaler", "large", image=url),
+        _step("mediaCaptioning", "a", mediaUrl=_of("large", "blob.url")),
         _step("wdTagging", "b", mediaUrl=url),
         _step("mediaRating", "c", image=url, includeFaceRecognition=True),
     )
-    assert "a quiet lighthouse" in _output(workflow, 1)["caption"]
-    assert {"quiet", "lighthouse"} <= _output(workflow, 2)["tags"].keys()
-    assert _output(workflow, 3) == {
+    assert "a quiet lighthouse" in _output(workflow, 2)["caption"]
+    assert {"quiet", "lighthouse"} <= _output(workflow, 3)["tags"].keys()
+    assert _output(workflow, 4) == {
         "nsfwLevel": "pg",
         "isBlocked": False,
         "labels": ["quiet", "lighthouse"],
@@ -467,6 +476,16 @@ def test_a_background_is_removed(run: Run, anonymous: httpx.Client) -> None:
     blob = _output(run(_image(), step))["image"]
     with Image.open(io.BytesIO(anonymous.get(blob["url"]).content)) as image:
         assert (image.format, image.convert("RGBA").getpixel((0, 0))[3]) == ("WEBP", 0)  # type: ignore[index]
+
+
+def test_a_medium_of_another_kind_is_no_source(run: Run) -> None:
+    voice = _step("textToSpeech", "voice", text="t")
+    url = _of("voice", "audioBlob.url")
+    for step in (_step("imageUpscaler", image=url), _step("videoUpscaler", video=url)):
+        over = run(voice, step)["steps"][1]
+        assert (over["status"], "output" in over) == ("failed", False)
+    over = run(_step("transcription", mediaUrl="data:audio/wav;base64,UklGRg=="))["steps"][0]
+    assert over["status"] == "failed"
 
 
 def test_a_draft_can_be_enhanced(run: Run) -> None:

@@ -15,6 +15,9 @@ from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.drawing import Source
 from civitai_ext.emulator.pricing import Price, flat_price
 
+LONGEST_PROCESSING = 480.0
+"""The most seconds that anything takes, so that it ends within the time that a step has when the caller names none."""
+
 
 class Ending(StrEnum):
     """Words that a step's input can contain to make it end in a certain way.
@@ -97,14 +100,17 @@ class Part:
 
 
 def blobs_in(output: Any) -> Iterator[Blob]:
-    """Find the blobs in an output."""
-    if isinstance(output, Blob):
-        yield output
-    elif isinstance(output, Part):
-        yield output.blob
-    elif isinstance(output, dict | list):
-        for item in output.values() if isinstance(output, dict) else output:
-            yield from blobs_in(item)
+    """Find the blobs in an output, each once."""
+    found: dict[str, Blob] = {}
+    waiting = [output]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Blob | Part):
+            blob = value.blob if isinstance(value, Part) else value
+            found.setdefault(blob.id, blob)
+        elif isinstance(value, dict | list):
+            waiting.extend(reversed(list(value.values()) if isinstance(value, dict) else value))
+    return iter(found.values())
 
 
 @dataclass(frozen=True)

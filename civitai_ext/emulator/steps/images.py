@@ -9,7 +9,7 @@ from civitai_ext.emulator.drawing import FORMATS, Picture
 from civitai_ext.emulator.pricing import Price, image_price
 from civitai_ext.emulator.steps.checks import between, rules
 from civitai_ext.emulator.steps.choices import IMAGES
-from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, Workplace
+from civitai_ext.emulator.steps.core import LONGEST_PROCESSING, Faults, Input, Json, Kind, Workplace
 from civitai_ext.emulator.steps.sources import LARGEST_SIDE
 
 OUTPUT_FORMATS = ("jpeg", "png", "webP")
@@ -59,7 +59,8 @@ def _price(given: Input, priority: str) -> Price:
 
 def _seconds(given: Input) -> float:
     width, height = _size(given)
-    return 2 + 0.04 * given.integer("steps", 25) * max(0.25, width * height / _MEGAPIXEL) * _quantity(given)
+    each = 0.04 * given.integer("steps", 25) * max(0.25, width * height / _MEGAPIXEL)
+    return min(LONGEST_PROCESSING, 2 + each * _quantity(given))
 
 
 def _produce_image_gen(given: Input, place: Workplace) -> Json:

@@ -14,10 +14,19 @@ from civitai_ext.emulator.media.wav import Sound
 from civitai_ext.emulator.references import is_reference
 from civitai_ext.emulator.steps.checks import rules
 from civitai_ext.emulator.steps.choices import RESOURCE_TRAININGS, TRAININGS
-from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, Part, Workplace, metered, utility
+from civitai_ext.emulator.steps.core import (
+    LONGEST_PROCESSING,
+    Faults,
+    Input,
+    Json,
+    Kind,
+    Part,
+    Workplace,
+    metered,
+    utility,
+)
 from civitai_ext.emulator.steps.sources import model_file
 
-_LONGEST = 480.0
 _WEIGHTS = 200_000
 _SAFETENSORS = "application/octet-stream"
 _HASHES = {
@@ -100,7 +109,7 @@ def _epochs(given: Input) -> int:
 
 
 def _training_seconds(given: Input) -> float:
-    return min(_LONGEST, 60 + 20.0 * _epochs(given))
+    return min(LONGEST_PROCESSING, 60 + 20.0 * _epochs(given))
 
 
 def _train(given: Input, place: Workplace) -> Json:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+from typing import Any
 
 from civitai_ext.emulator.blobs import Blob
 from civitai_ext.emulator.catalogue import ModelFile
-from civitai_ext.emulator.drawing import Picture, Source, Stored, measure, rendered
+from civitai_ext.emulator.drawing import Picture, Source, Stored, measure
 from civitai_ext.emulator.media import mp4, wav
 from civitai_ext.emulator.steps.core import Input, StepFailedError, Workplace, seed_of
 
@@ -20,7 +20,6 @@ LONGEST = 3600
 """No film or sound is longer, in seconds."""
 MOST_FPS = 240
 
-_AIR = re.compile(r"(?:urn:)?(?:air:)?(?:[^:]+:){2}civitai:(\d+)@(\d+)(?:\+\d+)?", re.IGNORECASE)
 _FOREIGN = "civitai-ext emulator · stands for an image of another host"
 
 
@@ -31,10 +30,10 @@ def image(text: str, place: Workplace) -> tuple[Source, int, int]:
         return blob.source.picture(), blob.source.width, blob.source.height
     if blob is not None and blob.width is not None and blob.height is not None:
         return blob.source, blob.width, blob.height
-    if _is_foreign(text):
+    if blob is None and _is_foreign(text):
         return Picture(512, 512, seed_of(text), _without_query(text), _FOREIGN, ""), 512, 512
     try:
-        content = _decoded(text)
+        content = blob.content if blob else _decoded(text)
         width, height, _ = measure(content)
     except ValueError as error:
         raise StepFailedError("the image can be neither found nor decoded") from error
@@ -79,7 +78,9 @@ def sound(text: str, place: Workplace) -> wav.Sound:
 def shown_in(text: str, place: Workplace) -> tuple[str, Blob | None]:
     """Tell what a medium shows: the prompt it was made from, else its name; and the blob, if it is one of ours."""
     blob = place.blobs.find(text)
-    source = blob.source if blob else None
+    source: Any = blob.source if blob else None
+    while hasattr(source, "original"):
+        source = source.original
     if isinstance(source, Picture | mp4.Film):
         return source.prompt, blob
     if isinstance(source, wav.Sound) and source.words:
@@ -89,26 +90,13 @@ def shown_in(text: str, place: Workplace) -> tuple[str, Blob | None]:
 
 def model_file(air: str, place: Workplace) -> ModelFile:
     """Find the file of the catalogue that an AIR names."""
-    match = _AIR.fullmatch(air)
-    version = place.catalogue.version_by_id.get(int(match[2])) if match else None
-    if version is None or match is None or version.model.id != int(match[1]):
+    try:
+        version = place.catalogue.version_of(air)
+    except ValueError as error:
+        raise StepFailedError(str(error)) from error
+    if version is None:
         raise StepFailedError(f"the catalogue of the emulator has no model {air}")
     return version.primary_file
-
-
-def content(text: str, place: Workplace) -> bytes:
-    """Find the bytes that a URL of ours, a data URL or an AIR stands for."""
-    blob = place.blobs.find(text)
-    if blob is not None:
-        return blob.content
-    if _AIR.fullmatch(text):
-        return model_file(text, place).content
-    if _is_foreign(text):
-        return rendered(image(text, place)[0])
-    try:
-        return _decoded(text)
-    except ValueError as error:
-        raise StepFailedError("the file can be neither found nor decoded") from error
 
 
 def first_medium(given: Input, *names: str) -> str:

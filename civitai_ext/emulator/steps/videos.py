@@ -11,9 +11,10 @@ from civitai_ext.emulator.blobs import Blob
 from civitai_ext.emulator.drawing import FORMATS, Stored
 from civitai_ext.emulator.media.mp4 import Film
 from civitai_ext.emulator.media.wav import Sound
-from civitai_ext.emulator.steps.checks import folded, rules
+from civitai_ext.emulator.steps.checks import between, folded, rules
 from civitai_ext.emulator.steps.choices import VIDEOS
 from civitai_ext.emulator.steps.core import (
+    LONGEST_PROCESSING,
     Faults,
     Input,
     Json,
@@ -27,29 +28,26 @@ from civitai_ext.emulator.steps.core import (
 from civitai_ext.emulator.steps.images import aspect_ratio
 from civitai_ext.emulator.steps.sources import LARGEST_SIDE, LONGEST, MOST_FPS, first_medium, sound, video
 
-_LONGEST = 480.0
-"""No processing lasts longer, so that it ends within the time that a step has when the caller names none."""
-
 _MOST_FRAMES = 100
 _LINES = {"360p": 360, "480p": 480, "540p": 540, "580p": 580, "720p": 720, "1080p": 1080, "2k": 1440}
 
 
 # From text and other media
 
-_LIMITS = {"duration": (1, 30), "quantity": (1, 10), "steps": (1, 60), "width": (1, 2048), "height": (1, 2048)}
-_check_choice = rules("prompt", chosen_by=VIDEOS, within={k: v for k, v in _LIMITS.items() if k != "duration"})
+_LIMITS = {"quantity": (1, 10), "steps": (1, 60), "width": (1, 2048), "height": (1, 2048)}
+_DURATIONS_IN_WORDS = ("5", "10")  # as Kling writes them
+_check_choice = rules("prompt", chosen_by=VIDEOS, within=_LIMITS)
 
 
 def _check_video_gen(given: Input, path: str, faults: Faults) -> None:
     _check_choice(given, path, faults)
-    # Kling writes its durations as strings.
-    if not given.text("duration").isdecimal():
-        rules(within={"duration": _LIMITS["duration"]})(given, path, faults)
+    if given.text("duration") not in _DURATIONS_IN_WORDS:
+        between(given, "duration", 1, 30, path, faults)
 
 
 def _length(given: Input) -> float:
     text = given.text("duration")
-    return float(text) if text.isdecimal() else given.number("duration", 5)
+    return float(text) if text in _DURATIONS_IN_WORDS else given.number("duration", 5)
 
 
 def _size(given: Input) -> tuple[int, int]:
@@ -69,7 +67,7 @@ def _video_buzz(given: Input) -> float:
 
 
 def _video_seconds(given: Input) -> float:
-    return min(_LONGEST, 15 + 6 * _length(given) * given.integer("quantity", 1))
+    return min(LONGEST_PROCESSING, 15 + 6 * _length(given) * given.integer("quantity", 1))
 
 
 def _make_video(given: Input, place: Workplace) -> Json:
