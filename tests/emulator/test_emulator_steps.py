@@ -233,6 +233,8 @@ def test_a_member_that_fails_leaves_the_others_alone(run: Run) -> None:
     inner = _output(workflow)["steps"]
     assert [each["status"] for each in inner] == ["succeeded", "failed", "failed"]
     assert inner[0]["output"] == {"message": "a"}
+    reasons = [each["jobs"][0].get("reason") for each in inner]
+    assert reasons == [None, "no_provider_available", "input.message: The message field must be a string."]
 
 
 def test_a_repetition_of_what_another_step_made(run: Run, client: httpx.Client) -> None:
@@ -484,6 +486,8 @@ def test_a_medium_of_another_kind_is_no_source(run: Run) -> None:
     for step in (_step("imageUpscaler", image=url), _step("videoUpscaler", video=url)):
         over = run(voice, step)["steps"][1]
         assert (over["status"], "output" in over) == ("failed", False)
+    drawing = _step("imageToSvg", "drawing", engine="comfy", ecosystem="vtracer", image=PLACE)
+    assert run(drawing, _step("imageUpscaler", image=_of("drawing", "svg.url")))["steps"][1]["status"] == "failed"
     over = run(_step("transcription", mediaUrl="data:audio/wav;base64,UklGRg=="))["steps"][0]
     assert over["status"] == "failed"
 

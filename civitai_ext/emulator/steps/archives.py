@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from civitai_ext.emulator.media.packages import Package
-from civitai_ext.emulator.references import is_reference
-from civitai_ext.emulator.steps.checks import required, rules
-from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, Part, StepFailedError, Workplace, metered
+from civitai_ext.emulator.steps.checks import rules
+from civitai_ext.emulator.steps.core import Input, Json, Kind, Part, StepFailedError, Workplace, metered
 
 _FORMATS = {"zip": "application/zip", "tar": "application/x-tar"}
-
-
-def _check(given: Input, path: str, faults: Faults) -> None:
-    rules("entries[]", one_of={"format": tuple(_FORMATS)})(given, path, faults)
-    for number, entry in enumerate(given.items("entries")):
-        if not is_reference(entry):
-            required(Input(entry), "blobId", f"{path}.entries[{number}]", faults)
 
 
 def _pack(given: Input, place: Workplace) -> Json:
@@ -38,6 +30,10 @@ def _pack(given: Input, place: Workplace) -> Json:
 
 KINDS: Mapping[str, Kind] = {
     "blobArchive": Kind(
-        _check, metered(lambda given: len(given.items("entries")) / 10), lambda given: 2, _pack, prepares=False
+        rules("entries[]", one_of={"format": tuple(_FORMATS)}, parts={"entries": rules("blobId")}),
+        metered(lambda given: len(given.items("entries")) / 10),
+        lambda given: 2,
+        _pack,
+        prepares=False,
     ),
 }

@@ -23,6 +23,7 @@ def rules(
     within: Mapping[str, tuple[float, float]] | None = None,
     one_of: Mapping[str, Collection[str]] | None = None,
     chosen_by: Tree | None = None,
+    parts: Mapping[str, Check] | None = None,
 ) -> Check:
     """Make a check of inputs.
 
@@ -32,6 +33,7 @@ def rules(
         within: The lowest and the highest value of numbers.
         one_of: The values that strings, or the items of lists, may have, in any case.
         chosen_by: The discriminators, and what each choice needs.
+        parts: Checks of the object that a field holds, or of every item of its list.
 
     """
 
@@ -39,7 +41,7 @@ def rules(
         if is_reference(given.value):
             return
         if not isinstance(given.value, dict):
-            faults[path] = ["The input field must be an object."]
+            faults[path] = [f"The {path.rpartition('.')[2]} field must be an object."]
             return
         needed = f"{needs} {choose(given, chosen_by, path, faults)}" if chosen_by else needs
         for name in needed.split():
@@ -48,11 +50,17 @@ def rules(
             between(given, name, low, high, path, faults)
         for name, values in (one_of or {}).items():
             among(given, name, values, path, faults)
+        for name, check_part in (parts or {}).items():
+            value = given.raw(name)
+            if isinstance(value, dict):
+                check_part(Input(value), f"{path}.{name}", faults)
+            for place, item in enumerate(given.items(name)):
+                check_part(Input(item), f"{path}.{name}[{place}]", faults)
 
     return check
 
 
-def required(given: Input, name: str, path: str, faults: Faults) -> bool:
+def required(given: Input, name: str, path: str, faults: Faults) -> None:
     """Note when a field is missing or of the wrong type."""
     suffix = next(suffix for suffix in _TYPES if name.endswith(suffix))
     name, (type_, shown) = name.removesuffix(suffix), _TYPES[suffix]
@@ -61,9 +69,6 @@ def required(given: Input, name: str, path: str, faults: Faults) -> bool:
         faults[f"{path}.{name}"] = [f"The {name} field is required."]
     elif not isinstance(value, type_) and not is_reference(value):
         faults[f"{path}.{name}"] = [f"The {name} field must be {shown}."]
-    else:
-        return True
-    return False
 
 
 def between(given: Input, name: str, low: float, high: float, path: str, faults: Faults) -> None:

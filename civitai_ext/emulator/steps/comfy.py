@@ -11,7 +11,7 @@ from civitai_ext.emulator.blobs import Blob
 from civitai_ext.emulator.drawing import FORMATS, Stored
 from civitai_ext.emulator.media.packages import Package
 from civitai_ext.emulator.references import is_reference
-from civitai_ext.emulator.steps.checks import required, rules
+from civitai_ext.emulator.steps.checks import rules
 from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, Part, Workplace, flat, metered, utility
 from civitai_ext.emulator.steps.image_tools import placeholder
 
@@ -26,7 +26,7 @@ def _check_graph(given: Input, path: str, faults: Faults) -> None:
         for name, node in graph.items():
             # The service knows `classType`; exports of ComfyUI say `class_type`.
             key = "class_type" if Input(node).raw("class_type") else "classType"
-            required(Input(node), key, f"{path}.comfyWorkflow.{name}", faults)
+            rules(key)(Input(node), f"{path}.comfyWorkflow.{name}", faults)
 
 
 def _run_graph(given: Input, place: Workplace) -> Json:

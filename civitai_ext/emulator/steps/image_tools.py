@@ -9,21 +9,21 @@ from civitai_ext.emulator.media.pictures import Animation, Blurred, Cutout, Prep
 from civitai_ext.emulator.references import is_reference
 from civitai_ext.emulator.steps.checks import rules
 from civitai_ext.emulator.steps.choices import PREPROCESSORS, TRACERS
-from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, StepFailedError, Workplace, flat, utility
+from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, Workplace, flat, utility
 from civitai_ext.emulator.steps.sources import LARGEST_SIDE, image
 
 _SVG = "image/svg+xml"
-_check_output = rules("format", one_of={"format": ("jpeg", "png", "webp", "gif")})
-
-
-def _check_conversion(given: Input, path: str, faults: Faults) -> None:
-    rules("image output{}")(given, path, faults)
-    if isinstance(given.raw("output"), dict) and not is_reference(given.raw("output")):
-        _check_output(given.object("output"), f"{path}.output", faults)
-    for place, transform in enumerate(given.items("transforms")):
-        one_of = {"type": ("resize", "blur")}
-        limits = {"targetWidth": (1, LARGEST_SIDE), "targetHeight": (1, LARGEST_SIDE), "blur": (1, 100)}
-        rules("type", one_of=one_of, within=limits)(Input(transform), f"{path}.transforms[{place}]", faults)
+_check_conversion = rules(
+    "image output{}",
+    parts={
+        "output": rules("format", one_of={"format": ("jpeg", "png", "webp", "gif")}),
+        "transforms": rules(
+            "type",
+            one_of={"type": ("resize", "blur")},
+            within={"targetWidth": (1, LARGEST_SIDE), "targetHeight": (1, LARGEST_SIDE), "blur": (1, 100)},
+        ),
+    },
+)
 
 
 def _check_upload(given: Input, path: str, faults: Faults) -> None:
@@ -49,8 +49,6 @@ def _convert(given: Input, place: Workplace) -> Json:
     format_ = given.object("output").text("format", "png").lower()
     if format_ == "gif":
         return {"blob": place.keep(Animation(source, width, height), "image/gif", width, height)}
-    if format_ not in FORMATS:
-        raise StepFailedError(f"the emulator does not write {format_} files")
     return {"blob": place.keep(Resized(source, width, height, format=format_), FORMATS[format_], width, height)}
 
 

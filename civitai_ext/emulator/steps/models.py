@@ -11,12 +11,10 @@ from civitai_ext.emulator.drawing import FORMATS, Picture
 from civitai_ext.emulator.media.mp4 import Film
 from civitai_ext.emulator.media.packages import Weights
 from civitai_ext.emulator.media.wav import Sound
-from civitai_ext.emulator.references import is_reference
 from civitai_ext.emulator.steps.checks import rules
 from civitai_ext.emulator.steps.choices import RESOURCE_TRAININGS, TRAININGS
 from civitai_ext.emulator.steps.core import (
     LONGEST_PROCESSING,
-    Faults,
     Input,
     Json,
     Kind,
@@ -95,13 +93,7 @@ def _prepare(given: Input, place: Workplace) -> Json:
 
 # Training
 
-
-def _check_training(given: Input, path: str, faults: Faults) -> None:
-    limits = {"epochs": (1, 200), "steps": (1, 10_000), "batchSize": (1, 4), "lr": (0, 1), "networkDim": (1, 256)}
-    rules("trainingData{}", chosen_by=TRAININGS, within=limits)(given, path, faults)
-    data = given.raw("trainingData")
-    if isinstance(data, dict) and not is_reference(data):
-        rules("type sourceUrl", one_of={"type": ("zip",)})(Input(data), f"{path}.trainingData", faults)
+_LIMITS = {"epochs": (1, 200), "steps": (1, 10_000), "batchSize": (1, 4), "lr": (0, 1), "networkDim": (1, 256)}
 
 
 def _epochs(given: Input) -> int:
@@ -173,7 +165,17 @@ KINDS: Mapping[str, Kind] = {
     "modelPickleScan": utility(rules("model"), _scan_for_pickles, buzz=1, seconds=4),
     "modelClamScan": utility(rules("model"), _scan_for_viruses, buzz=1, seconds=6),
     "prepareResource": utility(rules("resource"), _prepare, buzz=1, seconds=1, prepares=True),
-    "training": Kind(_check_training, metered(lambda given: 100 + 20 * _epochs(given)), _training_seconds, _train),
+    "training": Kind(
+        rules(
+            "trainingData{}",
+            chosen_by=TRAININGS,
+            within=_LIMITS,
+            parts={"trainingData": rules("type sourceUrl", one_of={"type": ("zip",)})},
+        ),
+        metered(lambda given: 100 + 20 * _epochs(given)),
+        _training_seconds,
+        _train,
+    ),
     "imageResourceTraining": Kind(
         rules(chosen_by=RESOURCE_TRAININGS, within={"epochs": (0, 20), "maxTrainEpochs": (0, 20)}),
         metered(lambda given: 400 + 20 * _epochs(given)),

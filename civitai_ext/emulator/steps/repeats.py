@@ -23,7 +23,7 @@ from civitai_ext.emulator.steps.core import (
     wrong_in,
 )
 
-_ENDINGS = {
+_ENDINGS: Mapping[Ending | None, tuple[str, str]] = {
     Ending.FAIL: ("failed", "no_provider_available"),
     Ending.BLOCK: ("failed", "blocked"),
     Ending.EXPIRE: ("expired", "expired"),
@@ -95,11 +95,10 @@ def _fill_in(content: Any, variable: str, member: Any, place: Workplace) -> Any:
 
 def _run(type_: str, kind: Kind, template: Input, content: Any, place: Workplace, number: int) -> Json:
     given = Input(content)
-    status, reason = _ENDINGS.get(given.ending, ("succeeded", "")) if given.ending else ("succeeded", "")
-    output = None
-    fault = wrong_in(kind, given)
-    if fault:
+    status, reason = _ENDINGS.get(given.ending, ("succeeded", ""))
+    if fault := wrong_in(kind, given):
         status, reason = "failed", fault
+    output = None
     if status == "succeeded":
         level = "x" if given.ending is Ending.MATURE else place.level
         try:
@@ -108,10 +107,13 @@ def _run(type_: str, kind: Kind, template: Input, content: Any, place: Workplace
             status, reason = "failed", str(error)
     if status != "succeeded" and kind.failed:
         output = kind.failed(reason)
+    priority = template.text("priority", "normal").lower()
+    job: Json = {"id": place.job_id, "status": status, "cost": kind.price(given, priority).total}
     step: Json = {
         "$type": type_,
         "name": f"{template.text('name') or type_}-{number}",
-        "priority": template.text("priority", "normal").lower(),
+        "priority": priority,
+        "jobs": [job | ({"reason": reason} if reason else {})],
         "status": status,
         "startedAt": orchestration_time(place.at - timedelta(seconds=place.seconds)),
         "completedAt": orchestration_time(place.at),

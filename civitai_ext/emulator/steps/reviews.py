@@ -8,10 +8,9 @@ from functools import partial
 
 from civitai_ext.emulator.drawing import Source
 from civitai_ext.emulator.media.pictures import average_hash, frequency_hash
-from civitai_ext.emulator.references import is_reference
-from civitai_ext.emulator.steps.checks import folded, required, rules
+from civitai_ext.emulator.steps.checks import folded, rules
 from civitai_ext.emulator.steps.choices import MODERATIONS
-from civitai_ext.emulator.steps.core import Ending, Faults, Input, Json, Kind, Workplace, fraction, metered, utility
+from civitai_ext.emulator.steps.core import Ending, Input, Json, Kind, Workplace, fraction, metered, utility
 from civitai_ext.emulator.steps.sources import image, shown_in
 
 _HASHES: Mapping[str, Callable[[Source], str]] = {
@@ -86,13 +85,6 @@ def _hash(given: Input, place: Workplace) -> Json:
     return {"hashes": {name: compute(source) for name, compute in _HASHES.items() if folded(name) in wanted}}
 
 
-def _check_bench(given: Input, path: str, faults: Faults) -> None:
-    rules("items[]", within={"maxTokens": (1, 128_000)})(given, path, faults)
-    for number, item in enumerate(given.items("items")):
-        if not is_reference(item):
-            rules("id prompt image")(Input(item), f"{path}.items[{number}]", faults)
-
-
 def _score(given: Input, place: Workplace) -> Json:
     """Score images by dimensions; how well a picture fits follows from its prompt."""
     dimensions = given.texts("dimensions") or ["quality", "alignment"]
@@ -118,25 +110,6 @@ def _classify_texts(given: Input, place: Workplace) -> Json:
 
 
 # Texts
-
-
-def _check_xguard(given: Input, path: str, faults: Faults) -> None:
-    _check_moderation(given, path, faults)
-    _check_configurations(given, "labelOverrides", "label", path, faults)
-
-
-def _check_shieldstral(given: Input, path: str, faults: Faults) -> None:
-    _check_moderation(given, path, faults)
-    _check_configurations(given, "policyOverrides", "name", path, faults)
-
-
-_check_moderation = rules(chosen_by=MODERATIONS)
-
-
-def _check_configurations(given: Input, name: str, key: str, path: str, faults: Faults) -> None:
-    for number, item in enumerate(given.items(name)):
-        if not is_reference(item):
-            required(Input(item), key, f"{path}.{name}[{number}]", faults)
 
 
 def _moderate_by_labels(given: Input, place: Workplace) -> Json:
@@ -194,9 +167,17 @@ KINDS: Mapping[str, Kind] = {
     "ageClassification": utility(rules("mediaUrl"), _classify_age, buzz=1, seconds=2),
     "mediaHash": utility(rules("mediaUrl hashTypes[]", one_of={"hashTypes": _HASHES}), _hash, buzz=1, seconds=1),
     "qwenImageBench": Kind(
-        _check_bench, metered(lambda given: 2 * len(given.items("items"))), lambda given: 10, _score, prepares=False
+        rules("items[]", within={"maxTokens": (1, 128_000)}, parts={"items": rules("id prompt image")}),
+        metered(lambda given: 2 * len(given.items("items"))),
+        lambda given: 10,
+        _score,
+        prepares=False,
     ),
     "batchOCRSafetyClassification": utility(rules("mediaUrls[]"), _classify_texts, buzz=2, seconds=3),
-    "xGuardModeration": utility(_check_xguard, _moderate_by_labels, buzz=1, seconds=2),
-    "shieldstralModeration": utility(_check_shieldstral, _moderate_by_policies, buzz=1, seconds=2),
+    "xGuardModeration": utility(
+        rules(chosen_by=MODERATIONS, parts={"labelOverrides": rules("label")}), _moderate_by_labels, buzz=1, seconds=2
+    ),
+    "shieldstralModeration": utility(
+        rules(chosen_by=MODERATIONS, parts={"policyOverrides": rules("name")}), _moderate_by_policies, buzz=1, seconds=2
+    ),
 }

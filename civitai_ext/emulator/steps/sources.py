@@ -28,7 +28,7 @@ def image(text: str, place: Workplace) -> tuple[Source, int, int]:
     blob = place.blobs.find(text)
     if blob is not None and isinstance(blob.source, mp4.Film):
         return blob.source.picture(), blob.source.width, blob.source.height
-    if blob is not None and blob.width is not None and blob.height is not None:
+    if blob is not None and blob.width is not None and blob.height is not None and not blob.id.endswith(".svg"):
         return blob.source, blob.width, blob.height
     if blob is None and _is_foreign(text):
         return Picture(512, 512, seed_of(text), _without_query(text), _FOREIGN, ""), 512, 512

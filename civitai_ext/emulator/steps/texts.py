@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from civitai_ext.emulator.drawing import FORMATS
-from civitai_ext.emulator.references import is_reference
 from civitai_ext.emulator.steps.checks import rules
-from civitai_ext.emulator.steps.core import Faults, Input, Json, Kind, Part, Workplace, metered, utility
+from civitai_ext.emulator.steps.core import Input, Json, Kind, Part, Workplace, metered, utility
 from civitai_ext.emulator.steps.image_tools import placeholder
 
 _ROLES = ("user", "system", "assistant", "tool")
@@ -18,13 +17,6 @@ _LIMITS = {"temperature": (0, 2), "topP": (0, 1), "maxTokens": (1, 128_000), "n"
 
 def _echo(given: Input, place: Workplace) -> Json:
     return {"message": given.text("message")}
-
-
-def _check_chat(given: Input, path: str, faults: Faults) -> None:
-    rules("model messages[]", within=_LIMITS)(given, path, faults)
-    for number, message in enumerate(given.items("messages")):
-        if not is_reference(message):
-            rules("role", one_of={"role": _ROLES})(Input(message), f"{path}.messages[{number}]", faults)
 
 
 def _chat(given: Input, place: Workplace) -> Json:
@@ -79,7 +71,11 @@ def _enhance(given: Input, place: Workplace) -> Json:
 KINDS: Mapping[str, Kind] = {
     "echo": utility(rules("message"), _echo, buzz=1, seconds=0.5),
     "chatCompletion": Kind(
-        _check_chat, metered(lambda given: 2 * given.integer("n", 1)), lambda given: 4, _chat, prepares=False
+        rules("model messages[]", within=_LIMITS, parts={"messages": rules("role", one_of={"role": _ROLES})}),
+        metered(lambda given: 2 * given.integer("n", 1)),
+        lambda given: 4,
+        _chat,
+        prepares=False,
     ),
     "promptEnhancement": utility(
         rules("ecosystem prompt", within={"temperature": (0, 1)}), _enhance, buzz=2, seconds=3

@@ -162,17 +162,6 @@ def _transcode(given: Input, place: Workplace) -> Json:
 # From several media
 
 
-def _check_composition(given: Input, path: str, faults: Faults) -> None:
-    rules("elements[]")(given, path, faults)
-    for number, element in enumerate(given.items("elements")):
-        if not isinstance(element, dict):
-            faults[f"{path}.elements[{number}]"] = ["An element must be an object."]
-        else:
-            rules(within={"at": (0, LONGEST), "offset": (-LONGEST, LONGEST)})(
-                Input(element), f"{path}.elements[{number}]", faults
-            )
-
-
 def _compose(given: Input, place: Workplace) -> Json:
     """Lay the elements one after another, or where they say; the composition ends with the last of them."""
     output, canvas = given.object("output"), given.object("canvas")
@@ -237,5 +226,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "videoMetadata": utility(rules("video"), _tell_metadata, buzz=1, seconds=1),
     "transcode": utility(rules("sourceUrl", within={"width": (0, LARGEST_SIDE)}), _transcode, buzz=2, seconds=10),
-    "composeMedia": utility(_check_composition, _compose, buzz=10, seconds=15),
+    "composeMedia": utility(
+        rules("elements[]", parts={"elements": rules(within={"at": (0, LONGEST), "offset": (-LONGEST, LONGEST)})}),
+        _compose,
+        buzz=10,
+        seconds=15,
+    ),
 }
