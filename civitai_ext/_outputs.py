@@ -13,7 +13,7 @@ import attrs
 
 from civitai_api.orchestration.models import Blob, Workflow, WorkflowStep
 from civitai_api.runtime import ApiModel
-from civitai_ext._media import suffix_for
+from civitai_ext._media import media_type_of, suffix_for
 from civitai_ext._reading import models_in, text
 from civitai_ext.errors import InvalidRequest
 
@@ -125,12 +125,19 @@ def _blobs(value: Any) -> Iterator[Blob]:
 def _blob_of(fields: Mapping[str, Any]) -> Blob | None:
     """Read as a blob what is one, whatever it is called: a result of a transcoding, an epoch, an archive."""
     if text(fields.get("id")) and "available" in fields:
-        return Blob.from_dict(fields)
+        return Blob.from_dict({"type": _kind_of(fields["id"]), **fields})
     if text(fields.get("blobName")) and text(fields.get("blobUrl")):
-        return Blob(id=fields["blobName"], url=fields["blobUrl"], available=True)
+        name = fields["blobName"]
+        return Blob.from_dict({"type": _kind_of(name), "id": name, "url": fields["blobUrl"], "available": True})
     if "entryCount" in fields and text(fields.get("url")):
         return Blob.from_dict({"type": "archive", "available": True, **fields})
     return None
+
+
+def _kind_of(name: str) -> str:
+    """The kind of a blob that does not say it, by the suffix of its name."""
+    kind = media_type_of(b"", name).partition("/")[0]
+    return {"model": "model3d"}.get(kind, kind) or "file"
 
 
 DEFAULT_PATTERN = "{workflow}-{step}-{index}"

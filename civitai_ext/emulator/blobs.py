@@ -21,7 +21,22 @@ CONTENT_PATH = "/v2/consumer/blobs/content/"
 ARCHIVE_PATH = "/v2/consumer/blobs/archive/"
 _ARCHIVES = frozenset({"application/zip", "application/x-tar"})
 _MATURE = frozenset({"r", "x", "xxx"})
-_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "video/mp4": "mp4", "audio/wav": "wav"}
+_SUFFIXES = {
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/svg+xml": "svg",
+    "video/mp4": "mp4",
+    "audio/wav": "wav",
+    "model/gltf-binary": "glb",
+    "application/zip": "zip",
+    "application/x-tar": "tar",
+    "application/json": "json",
+    "text/plain": "txt",
+}
+_TYPES = {"image": "image", "video": "video", "audio": "audio", "model": "model3d"}
+_OTHER_TYPE = "file"
 
 
 @dataclass
@@ -29,7 +44,7 @@ class Blob:
     """A stored medium.
 
     Attributes:
-        type: `image`, `video` or `audio`.
+        type: `image`, `video`, `audio`, `model3d`, or `file` for what is no medium.
         source: What renders to the bytes.
         level: `pg` to `xxx`.
         blocked_reason: Why nobody gets to see it.
@@ -45,6 +60,7 @@ class Blob:
     kept_until: datetime
     width: int | None = None
     height: int | None = None
+    duration: float | None = None
     level: str = "pg"
     job_id: str | None = None
     blocked_reason: str | None = None
@@ -80,6 +96,7 @@ class Blobs:
         at: datetime,
         width: int | None = None,
         height: int | None = None,
+        duration: float | None = None,
         level: str = "pg",
         job_id: str | None = None,
         blocked_reason: str | None = None,
@@ -87,7 +104,7 @@ class Blobs:
         """Keep a new blob."""
         blob = Blob(
             id=f"{self._identifiers.make('blob').removeprefix('blob_')}.{_SUFFIXES.get(media_type, 'bin')}",
-            type=media_type.partition("/")[0],
+            type=_TYPES.get(media_type.partition("/")[0], _OTHER_TYPE),
             media_type=media_type,
             source=source,
             owner=owner,
@@ -95,6 +112,7 @@ class Blobs:
             kept_until=at + RETENTION,
             width=width,
             height=height,
+            duration=duration,
             level=level,
             job_id=job_id,
             blocked_reason=blocked_reason,
@@ -147,4 +165,8 @@ class Blobs:
             shown["blockedReason"] = blob.blocked_reason
         if blob.width is not None:
             shown |= {"width": blob.width, "height": blob.height}
+        if blob.duration is not None:
+            shown["duration"] = blob.duration
+        if blob.type == "model3d":
+            shown["format"] = blob.id.rpartition(".")[2]
         return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ from civitai_ext.emulator.vocabulary import (
 
 AS_OF = datetime(2026, 8, 1, tzinfo=UTC)
 """The day on which the catalogue was taken: everything in it is older, and periods count back from here."""
+
+_AIR = re.compile(r"(?:urn:)?(?:air:)?(?:[^:]+:){2}civitai:(\d+)@(\d+)(?:\+\d+)?", re.IGNORECASE)
 
 # Catalogues with more models are for crawling: what is beyond has tiny files, so that hashing them costs nothing.
 _USUAL_SIZE = 200
@@ -289,6 +292,19 @@ class Catalogue:
             for value in file.hashes.values():
                 index.setdefault(value, []).append(file)
         return index
+
+    def version_of(self, air: str) -> Version | None:
+        """Find the version that an AIR names.
+
+        Raises:
+            ValueError: The text is no AIR of this site.
+
+        """
+        match = _AIR.fullmatch(air)
+        if match is None:
+            raise ValueError(f"{air!r} is not an AIR of this catalogue")
+        version = self.version_by_id.get(int(match[2]))
+        return version if version is not None and version.model.id == int(match[1]) else None
 
     def creator(self, username: str) -> Creator | None:
         """Find a creator by name, whatever its case."""

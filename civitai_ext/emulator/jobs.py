@@ -19,6 +19,7 @@ from typing import Any
 from civitai_ext.emulator import job_kinds
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.blobs import Blob, Blobs
+from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.ledger import COLOURS, Transaction
@@ -121,9 +122,10 @@ class Submission:
 class Jobs:
     """Takes jobs in, moves them on, settles their Buzz."""
 
-    def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers) -> None:
+    def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers, catalogue: Catalogue) -> None:
         self._clock = clock
         self._blobs = blobs
+        self._catalogue = catalogue
         self._identifiers = identifiers
         self._numbers = itertools.count(1)
         self._by_id: dict[str, Job] = {}
@@ -217,8 +219,19 @@ class Jobs:
         if last.type != "Succeeded":
             job.account.ledger.refund(job.template.price, job.transactions, workflow_id=job.id, at=last.at)
         elif job.blob_key is not None:
-            place = Workplace(self._blobs, job.account.id, job.id, last.at, job.seed)
-            job.blob = job_kinds.picture(job.template.kind, job.template.given, place)
+            given = job.template.given
+            place = Workplace(
+                blobs=self._blobs,
+                catalogue=self._catalogue,
+                owner=job.account.id,
+                job_id=job.id,
+                at=last.at,
+                seed=job.seed,
+                seconds=(last.at - (job.claimed_at(last.at) or last.at)).total_seconds(),
+                level="x" if given.ending is Ending.MATURE else "pg",
+                look_up=lambda name: None,  # jobs do not refer to each other
+            )
+            job.blob = job_kinds.picture(job.template.kind, given, place)
 
     def _make(self, account: Account, templates: Iterable[JobTemplate]) -> list[Job]:
         now, jobs = self._clock.now(), []

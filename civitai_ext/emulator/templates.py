@@ -11,7 +11,7 @@ from typing import Any
 from civitai_ext.emulator.ledger import COLOURS
 from civitai_ext.emulator.pricing import Bill, Price
 from civitai_ext.emulator.references import ARGUMENTS, references
-from civitai_ext.emulator.steps import KINDS, OTHER_KINDS, Faults, Input
+from civitai_ext.emulator.steps import KINDS, Faults, Input, find_kind
 
 DEFAULT_TIMEOUT = "00:10:00"
 MOST_TAGS = 10
@@ -32,10 +32,6 @@ class InvalidTemplateError(Exception):
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self.faults = faults
-
-
-class UnsupportedStepError(Exception):
-    """The service would run this kind of step, the emulator does not."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,6 @@ def parse_template(body: Any, *, waits: bool) -> Template:
 
     Raises:
         InvalidTemplateError: Something is wrong with it.
-        UnsupportedStepError: Nothing is, but the emulator cannot run it.
 
     """
     if not isinstance(body, dict):
@@ -196,7 +191,6 @@ def _parse_steps(steps: Any, faults: Faults) -> tuple[StepTemplate, ...]:
     # A step is found by its name and by its position.
     known = {ARGUMENTS: ARGUMENTS} | {f"${place}": name for place, name in enumerate(names)}
     known |= {name: name for name in names}
-    unsupported = []
     parsed = []
     for place, step in enumerate(steps):
         path = f"steps[{place}]"
@@ -208,28 +202,29 @@ def _parse_steps(steps: Any, faults: Faults) -> tuple[StepTemplate, ...]:
         type_ = step.get("$type")
         if not isinstance(type_, str):
             faults[f"{path}.$type"] = ["The $type field is required."]
-        elif type_ in OTHER_KINDS:
-            unsupported.append(type_)
-        elif type_ not in KINDS:
+        elif (found := find_kind(KINDS, type_)) is None:
             faults[f"{path}.$type"] = [f"'{type_}' is not a known step type."]
         else:
-            parsed.append(_parse_step(step, names[place], path, known, faults))
+            parsed.append(_parse_step(step, found, names[place], path, known, faults))
     _check_cycles(parsed, faults)
-    if unsupported and not faults:
-        raise UnsupportedStepError(f"This stand-in does not run {unsupported[0]} steps; it runs {', '.join(KINDS)}.")
     return tuple(parsed)
 
 
-def _parse_step(step: dict[str, Any], name: str, path: str, known: Mapping[str, str], faults: Faults) -> StepTemplate:
+def _parse_step(
+    step: dict[str, Any], type_: str, name: str, path: str, known: Mapping[str, str], faults: Faults
+) -> StepTemplate:
     given = Input(step)
-    kind = KINDS[step["$type"]]
+    kind = KINDS[type_]
     content = given.raw("input")
     if content is None:
         faults[f"{path}.input"] = ["The input field is required."]
     else:
         kind.check(Input(content), f"{path}.input", faults)
     needs = set()
+    bound = kind.binds(Input(content))
     for place, reference in references(content, f"{path}.input"):
+        if reference["$ref"] == bound:
+            continue
         source = known.get(str(reference["$ref"]))
         if source is None or source == name:
             faults[place] = [f"The reference '{reference['$ref']}' leads to no other step."]
@@ -249,7 +244,7 @@ def _parse_step(step: dict[str, Any], name: str, path: str, known: Mapping[str, 
         faults[f"{path}.metadata"] = ["The metadata field must be an object."]
     at_fault = any(place.startswith(path) for place in faults)
     return StepTemplate(
-        type=step["$type"],
+        type=type_,
         name=name,
         input=content,
         priority=priority,

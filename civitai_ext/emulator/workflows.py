@@ -14,11 +14,12 @@ from typing import Any
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.blobs import Blob, Blobs
+from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.ledger import InsufficientBuzzError, Transaction
 from civitai_ext.emulator.references import ARGUMENTS, UnresolvedError, resolve
-from civitai_ext.emulator.steps import KINDS, Ending, Input, StepFailedError, Workplace
+from civitai_ext.emulator.steps import KINDS, Ending, Input, Part, StepFailedError, Workplace, blobs_in, wrong_in
 from civitai_ext.emulator.templates import StepTemplate, Template
 
 RETENTION = timedelta(days=30)
@@ -100,8 +101,7 @@ class Step:
     @property
     def blobs(self) -> Iterator[Blob]:
         """The media that the step has made."""
-        for value in (self.output or {}).values():
-            yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Blob))
+        return blobs_in(self.output)
 
 
 @dataclass
@@ -156,10 +156,11 @@ class Workflow:
 class Workflows:
     """Takes workflows in, moves them on, settles their Buzz."""
 
-    def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers) -> None:
+    def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers, catalogue: Catalogue) -> None:
         self._clock = clock
         self._blobs = blobs
         self._identifiers = identifiers
+        self._catalogue = catalogue
         self._numbers = itertools.count(1)
         self._by_id: dict[str, Workflow] = {}
         self._by_key: dict[tuple[int, str], Workflow] = {}
@@ -287,11 +288,15 @@ class Workflows:
     def _begin(self, workflow: Workflow, step: Step, start: datetime) -> Timeline:
         """Fill in the references of a step and lay out its course."""
         queued: tuple[tuple[str, timedelta], ...] = (("unassigned", timedelta(seconds=_UNASSIGNED_SECONDS)),)
+        kind = KINDS[step.template.type]
         try:
-            step.input = resolve(step.template.input, self._lookup(workflow))
+            if kind.binds(Input(step.template.input)) is None:
+                step.input = resolve(step.template.input, self._lookup(workflow))
         except UnresolvedError as error:
             return Timeline(start, queued, "failed", str(error))
-        kind, given = KINDS[step.template.type], Input(step.input)
+        given = Input(step.input)
+        if fault := wrong_in(kind, given):
+            return Timeline(start, queued, "failed", fault)
         ending = given.ending
         if kind.prepares:
             queued += (("preparing", timedelta(seconds=_PREPARING_SECONDS)),)
@@ -313,15 +318,25 @@ class Workflows:
         """End a step whose course is over, with its output or with a refund."""
         kind = KINDS[step.template.type]
         if timeline.ending == "succeeded":
-            place = Workplace(self._blobs, workflow.account.id, step.job_id, timeline.end, step.seed)
+            given = Input(step.input)
+            place = Workplace(
+                blobs=self._blobs,
+                catalogue=self._catalogue,
+                owner=workflow.account.id,
+                job_id=step.job_id,
+                at=timeline.end,
+                seed=step.seed,
+                seconds=(timeline.end - timeline.begin_of("processing")).total_seconds(),
+                level="x" if given.ending is Ending.MATURE else "pg",
+                look_up=self._lookup(workflow),
+            )
             try:
-                step.output = kind.produce(Input(step.input), place)
+                step.output = kind.produce(given, place)
             except StepFailedError as error:
-                step.output = None
                 timeline = Timeline(timeline.start, timeline.phases, "failed", str(error))
         if timeline.ending != "succeeded":
-            if kind.media:
-                step.output = {kind.media: [], "errors": [timeline.blocked_reason or timeline.reason]}
+            if kind.failed:
+                step.output = kind.failed(timeline.blocked_reason or timeline.reason or timeline.ending)
             self._refund(workflow, step, timeline.end)
         self._end(step, timeline.ending, timeline.end, timeline.reason, timeline.blocked_reason)
         if any(blob.mature for blob in step.blobs) and not workflow.allow_mature:
@@ -367,6 +382,8 @@ class Workflows:
         """Write an output as JSON, with every blob in it as the caller may see it now."""
         if isinstance(output, Blob):
             return self._blobs.as_json(output, hide_mature=hide_mature)
+        if isinstance(output, Part):
+            return self._blobs.as_json(output.blob, hide_mature=hide_mature).get(output.name)
         if isinstance(output, dict):
             return {name: self.show(value, hide_mature=hide_mature) for name, value in output.items()}
         if isinstance(output, list):

@@ -82,11 +82,20 @@ async def test_outputs_are_found_by_kind_whatever_step_made_them(scripted: Async
     )
     done = await scripted.workflows.get("wf_1")
     assert [each.id for each in done.images] == ["a.png", "b.png", "g.png", "inner.png"]
-    assert sorted(each.id for each in done.videos) == ["c.mp4", "d.mp4"]
+    assert sorted(each.id for each in done.videos) == ["c.mp4", "d.mp4", "h.mp4"]
     assert [(each.id, each.duration) for each in done.audio] == [("e.wav", 2.5)]
     assert [each.id for each in done.models3d] == ["f.glb"]
-    others = {each.id for each in done.outputs} - {"a.png", "b.png", "g.png", "inner.png", "c.mp4", "d.mp4", "e.wav"}
-    assert others == {"f.glb", "h.mp4", "i.safetensors", "k.zip", "l.holo", ""}
+    others = {each.id for each in done.outputs} - {
+        "a.png",
+        "b.png",
+        "g.png",
+        "inner.png",
+        "c.mp4",
+        "d.mp4",
+        "e.wav",
+        "h.mp4",
+    }
+    assert others == {"f.glb", "i.safetensors", "k.zip", "l.holo", ""}
     assert done.text == ["one", "two", "three", "four", "five", "six", "seven", "eight"]
     assert (done.images[0].width, done.images[0].height, done.images[1].width) == (512, 768, None)
     assert "Output a.png: image 512x768 of step imageGen>" in repr(done.images[0])

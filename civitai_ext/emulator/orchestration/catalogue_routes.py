@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +16,6 @@ from civitai_ext.emulator.world import World
 
 Json = dict[str, Any]
 
-_AIR = re.compile(r"(?:urn:)?(?:air:)?(?:[^:]+:){2}civitai:(\d+)@(\d+)(?:\+\d+)?", re.IGNORECASE)
 _STATUSES = ("unknown", "available", "degraded", "unavailable")
 _BUCKETS = 24
 _SERVICES: tuple[tuple[str, str, str, dict[str, str], str], ...] = (
@@ -123,11 +121,11 @@ async def _list_resources(request: Request) -> Response:
 async def _get_resource(request: Request) -> Response:
     world = _world_of_caller(request)
     air = request.path_params["air"]
-    match = _AIR.fullmatch(air)
-    if match is None:
+    try:
+        version = world.catalogue.version_of(air)
+    except ValueError:
         refuse_problem(400, errors={"air": [f"The value '{air}' is not an AIR of this catalogue."]})
-    version = world.catalogue.version_by_id.get(int(match[2]))
-    if version is None or version.model.id != int(match[1]):
+    if version is None:
         refuse_problem(404)
     return answer(_resource(world, version, version.air))
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +16,7 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, problem, refuse, refuse_problem
 from civitai_ext.emulator.json_patch import PatchError, apply_patch
 from civitai_ext.emulator.ledger import InsufficientBuzzError
+from civitai_ext.emulator.media.packages import Package
 from civitai_ext.emulator.orchestration.access import (
     LONGEST_REQUEST,
     authorized,
@@ -27,11 +26,10 @@ from civitai_ext.emulator.orchestration.access import (
     long_poll,
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
-from civitai_ext.emulator.steps import KINDS, OTHER_KINDS, Faults
+from civitai_ext.emulator.steps import KINDS, Faults, find_kind
 from civitai_ext.emulator.templates import (
     InvalidTemplateError,
     Template,
-    UnsupportedStepError,
     check_tags,
     parse_template,
 )
@@ -58,8 +56,6 @@ def _parse(body: Any, *, waits: bool) -> Template:
         return parse_template(body, waits=waits)
     except InvalidTemplateError as error:
         refuse_problem(400, errors=error.faults)
-    except UnsupportedStepError as error:
-        refuse_problem(501, str(error))
 
 
 def _start(world: World, caller: Account, template: Template, *, listed: bool = True) -> Workflow:
@@ -130,13 +126,13 @@ def _date(request: Request, name: str) -> datetime | None:
 
 def _archive(workflows: list[Workflow], *, hide_mature: bool) -> bytes:
     """Pack the blobs of some workflows."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for workflow in workflows:
-            for blob in workflow.blobs:
-                if not (blob.withheld or blob.blocked_reason or (hide_mature and blob.mature)):
-                    archive.writestr(f"{workflow.id}/{blob.id}", blob.content)
-    return buffer.getvalue()
+    shown = [
+        (f"{workflow.id}/{blob.id}", blob.source)
+        for workflow in workflows
+        for blob in workflow.blobs
+        if not (blob.withheld or blob.blocked_reason or (hide_mature and blob.mature))
+    ]
+    return Package(tuple(shown)).render()
 
 
 async def _get(request: Request, world: World, caller: Account) -> Response:
@@ -255,8 +251,8 @@ def _find_step(request: Request, world: World, caller: Account) -> tuple[Workflo
 
 async def _recipe(request: Request, world: World, caller: Account) -> Response:
     """Run one step and answer its output, not a workflow."""
-    type_ = request.path_params["type"]
-    if type_ not in KINDS and type_ not in OTHER_KINDS:
+    type_ = find_kind(KINDS, request.path_params["type"])
+    if type_ is None:
         refuse_problem(404)
     body: dict[str, Any] = {"steps": [{"$type": type_, "name": "$0", "input": await json_body(request)}]}
     for name in ("allowMatureContent", "experimental"):

@@ -1,0 +1,1 @@
+"""Small, valid files of the kinds that workflows make, besides pictures."""
