@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from civitai_ext.emulator.accounts import Accounts
 from civitai_ext.emulator.blobs import Blobs
+from civitai_ext.emulator.callbacks import Callbacks
 from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
@@ -40,6 +41,7 @@ class World:
     signer: Signer
     blobs: Blobs
     workflows: Workflows
+    callbacks: Callbacks
     journal: Journal
     community: Community
     directory: Directory
