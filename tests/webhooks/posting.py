@@ -97,11 +97,15 @@ class Serving:
         (server,) = self._server.servers
         return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
+    def wait(self) -> None:
+        """Let it work for a moment."""
+        assert self._thread.is_alive()
+        self._thread.join(0.002)
+
     def __enter__(self) -> Self:
         self._thread.start()
         while not self._server.started:
-            assert self._thread.is_alive(), "it does not start"
-            self._thread.join(0.005)
+            self.wait()
         return self
 
     def __exit__(
