@@ -128,11 +128,11 @@ class Worker:
             elapsed = monotonic() - began
             delay = self._retry.decide(attempts + 1, idempotent=True, elapsed=elapsed, final=is_final)
             if delay is not None:
-                logger.warning("Event %s of %s failed; again in %.1f s", number, workflow_id, delay, exc_info=True)
+                logger.warning("Event %s of %r failed; again in %.1f s", number, workflow_id, delay, exc_info=True)
                 self._attempts[number] = attempts + 1, began
                 asyncio.get_running_loop().call_later(delay, self._again, workflow_id)
                 return
-            logger.exception("Event %s of %s failed for good and is put aside", number, workflow_id)
+            logger.exception("Event %s of %r failed for good and is put aside", number, workflow_id)
             failure = _description(error)
         await self._finish(number, failure)
         self._lanes.done(workflow_id)
@@ -159,7 +159,7 @@ class Worker:
         try:
             workflow = await self._call(self._refetch, event.workflow_id)
         except NotFound as error:
-            raise _GoneError(f"There is no workflow {event.workflow_id}: ephemeral, deleted, or never there") from error
+            raise _GoneError(f"there is no workflow {event.workflow_id!r}: ephemeral, deleted, or forged") from error
         await self._call(self._handler, event, workflow)
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:

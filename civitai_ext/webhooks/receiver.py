@@ -27,7 +27,7 @@ _Receive = Callable[[], Awaitable[Message]]
 _Send = Callable[[Message], Awaitable[None]]
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{16,}")
-_RETRY: Final = RetryPolicy(attempts=10, base=1.0, cap=300.0, budget=None)
+_RETRY: Final = RetryPolicy(attempts=10, base=1.0, cap=300.0, jitter=0.5, budget=None)
 _BODY_SECONDS: Final = 30.0
 _COME_AGAIN: Final = "5"
 

@@ -120,6 +120,9 @@ def mistakes(client: AsyncCivitai) -> None:
     """Each line is wrong, and a type checker has to say so: an ignore that is not needed is an error itself."""
     Receiver(handle)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     Receiver(handle_both, secret=SECRET)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    get = client.workflows.get
-    Receiver(handle_both_in_thread, secret=SECRET, refetch=get)  # type: ignore[misc]  # pyright: ignore
+    Receiver(  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+        handle_both_in_thread,
+        secret=SECRET,
+        refetch=client.workflows.get,  # pyright: ignore[reportArgumentType]
+    )
     parse(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

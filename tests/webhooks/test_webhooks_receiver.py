@@ -320,7 +320,7 @@ async def test_the_workflow_is_read_again_first() -> None:
     assert seen == [("real", "the whole of real")]
     assert asked == ["real", "real", "forged"]
     (failed,) = await app.failed()
-    assert "no workflow forged" in failed.error
+    assert "no workflow 'forged'" in failed.error
 
     def read(workflow_id: str) -> str:
         return workflow_id.upper()
