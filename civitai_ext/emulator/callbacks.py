@@ -237,6 +237,8 @@ class _Lane:
             attempt = 1
             while not await self._is_taken(url, name, body, attempt) and self._clock.now() < end:
                 await self._sleep(delay)
+                if self._clock.stopped:
+                    return
                 attempt, delay = attempt + 1, min(2 * delay, _LONGEST_DELAY)
             if any(trouble.strikes() for trouble in self.callbacks._duplicates):
                 await self._is_taken(url, name, body, attempt + 1)

@@ -164,7 +164,7 @@ def is_local(url: str) -> bool:
     """
     try:
         host = urlsplit(url).hostname or ""
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -127,11 +127,7 @@ def _text_of(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         problem = f"{name} is missing" if value is None else f"{name} is not a text with something in it"
         raise InvalidEvent(f"This is no event: {problem}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        value = None
-    if value is None:
+    if any("\ud800" <= char <= "\udfff" for char in value):
         raise InvalidEvent(f"This is no event: {name} has half a surrogate pair in it")
     return value
 

@@ -303,4 +303,5 @@ def test_an_emulator_that_closes_posts_nothing_more(hook: Hook, caplog: pytest.L
         emulator.callbacks.settle()
     emulator.callbacks.settle()
     assert hook.names == ["workflow:unassigned"]
+    assert len(emulator.deliveries) == 2
     assert not [record for record in caplog.records if record.levelname != "INFO"]
