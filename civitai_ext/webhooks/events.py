@@ -102,23 +102,24 @@ def parse(body: bytes | str | Mapping[str, Any]) -> Event:
     return Event(_model(kind, body), kind, workflow_id, step, job, status, moment, key)
 
 
-def _read(body: bytes | str) -> Mapping[str, Any]:
-    try:
-        found = Response(200, content=body.encode() if isinstance(body, str) else body).json()
-        problem = "" if isinstance(found, dict) else f"it is {_described(found)}, not a JSON object"
-    except RecursionError:
-        found, problem = None, "it is nested too deeply"
-    except ValueError:
-        found, problem = None, "it is not JSON" if body.strip() else "it is empty"
+def _read(body: object) -> Mapping[str, Any]:
+    found, problem = body, ""
+    if isinstance(body, (bytes, str)):
+        try:
+            found = Response(200, content=body.encode() if isinstance(body, str) else body).json()
+        except RecursionError:
+            problem = "it is nested too deeply"
+        except ValueError:
+            problem = "it is not JSON" if body.strip() else "it is empty"
     # Raised out here: the errors of JSON readers hold the whole body.
-    if not isinstance(found, dict):
-        raise InvalidEvent(f"This is no event: {problem}")
+    if problem or not isinstance(found, dict):
+        raise InvalidEvent(f"This is no event: {problem or f'it is {_described(found)}, not a JSON object'}")
     return found
 
 
 def _described(value: object) -> str:
-    names = {str: "a text", list: "a list", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+    names = {str: "a text", list: "a list", bool: "true or false", type(None): "null", int: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")
 
 
 def _text_of(body: Mapping[str, Any], name: str) -> str:
