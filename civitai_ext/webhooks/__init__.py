@@ -12,10 +12,11 @@ from civitai_ext.errors import InvalidEvent
 from civitai_ext.webhooks.callbacks import callback
 from civitai_ext.webhooks.events import Event, parse
 from civitai_ext.webhooks.receiver import Receiver
-from civitai_ext.webhooks.stores import Added, Failed, MemoryStore, SQLiteStore, Store, Waiting
+from civitai_ext.webhooks.stores import Added, Begun, Failed, MemoryStore, SQLiteStore, Store, Waiting
 
 __all__ = [
     "Added",
+    "Begun",
     "Event",
     "Failed",
     "InvalidEvent",

@@ -47,7 +47,7 @@ class Worker:
         self._retry = retry
         self._lanes = Lanes()
         self._seen = 0
-        self._attempts: dict[int, tuple[int, float]] = {}
+        self._began: dict[int, float] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._concurrency = concurrency
         self._threads = ThreadPoolExecutor(concurrency, "civitai-ext-webhook")
@@ -99,8 +99,10 @@ class Worker:
                 logger.exception("The store of a webhook receiver fails; it is asked again")
                 await asyncio.sleep(_AFTER_TROUBLE_SECONDS)
                 self.look()
+            # Not `wait_for`, which may overlook before Python 3.12 that it is canceled.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS if self._store.shared else None)
+                async with asyncio.timeout(_LOOK_SECONDS if self._store.shared else None):
+                    await self._news.wait()
 
     def _begin(self) -> None:
         """Begin with as many events as may be worked on."""
@@ -116,20 +118,23 @@ class Worker:
     async def _work(self, waiting: Waiting) -> None:
         """Work on an event once, and decide what follows."""
         number, workflow_id = waiting
-        attempts, began = self._attempts.pop(number, (0, monotonic()))
+        began = self._began.pop(number, monotonic())
+        attempt = 1
         failure: str | None = None
         try:
-            event = parse(await self._store.read(number))
-            await self._handle(event)
+            body, attempt = await self._store.begin(number)
+            if attempt > self._retry.attempts:
+                raise _EndlessError("the process ended each time before the handler did")
+            await self._handle(parse(body))
         except (Exception, asyncio.CancelledError) as error:
             if _is_canceled():
                 raise
-            is_final = isinstance(error, (_GoneError, InvalidEvent))
+            is_final = isinstance(error, (_GoneError, _EndlessError, InvalidEvent))
             elapsed = monotonic() - began
-            delay = self._retry.decide(attempts + 1, idempotent=True, elapsed=elapsed, final=is_final)
+            delay = self._retry.decide(attempt, idempotent=True, elapsed=elapsed, final=is_final)
             if delay is not None:
                 logger.warning("Event %s of %r failed; again in %.1f s", number, workflow_id, delay, exc_info=True)
-                self._attempts[number] = attempts + 1, began
+                self._began[number] = began
                 asyncio.get_running_loop().call_later(delay, self._again, workflow_id)
                 return
             logger.exception("Event %s of %r failed for good and is put aside", number, workflow_id)
@@ -170,6 +175,10 @@ class Worker:
             call = partial(_call_in_thread, function, *arguments)
             result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
         return await result if inspect.isawaitable(result) else result
+
+
+class _EndlessError(RuntimeError):
+    """An event was begun as often as may be, and neither done nor given up."""
 
 
 class _GoneError(LookupError):

@@ -57,7 +57,8 @@ class Receiver:
             argument, such as `civitai.workflows.get`. An event of a workflow that is not there is given up at once.
         concurrency: How many workflows are worked on at a time.
         retry: When to call a handler again that raised, and when to give up. What is given up is logged and put aside,
-            see `failed`, and the workflow's next event has its turn.
+            see `failed`, and the workflow's next event has its turn. Attempts that the end of the process cut short
+            count too, so that with `RetryPolicy.off()` a handler never gets an event twice.
         max_body: How many bytes an event may have.
         grace: How many seconds handlers have to come to an end when the receiver is closed.
 

@@ -11,12 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from civitai_ext.errors import ConfigurationError
 from civitai_ext.webhooks.events import Event, parse
 
-__all__ = ["Added", "Failed", "MemoryStore", "SQLiteStore", "Store", "Waiting"]
+__all__ = ["Added", "Begun", "Failed", "MemoryStore", "SQLiteStore", "Store", "Waiting"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,13 @@ class Waiting(NamedTuple):
 
     number: int
     workflow_id: str
+
+
+class Begun(NamedTuple):
+    """An event that is being worked on: its body, and how many times it has been begun with this."""
+
+    body: bytes
+    attempt: int
 
 
 class Failed(NamedTuple):
@@ -75,8 +82,8 @@ class Store(Protocol):
         """List events that are to be worked on and have a larger number, the smallest first; not necessarily all."""
         ...
 
-    async def read(self, number: int) -> bytes:
-        """Give the body of an event that is to be worked on."""
+    async def begin(self, number: int) -> Begun:
+        """Give an event that is to be worked on, and count that, so that it is known after a crash."""
         ...
 
     async def finish(self, number: int, error: str | None = None) -> None:
@@ -119,6 +126,7 @@ class MemoryStore:
         self._number = 0
         self._keys: set[str] = set()
         self._waiting: dict[int, tuple[str, str, bytes]] = {}
+        self._attempts: dict[int, int] = {}
         self._over: OrderedDict[int, tuple[str, float]] = OrderedDict()
         self._failed: dict[int, tuple[str, bytes, str]] = {}
 
@@ -143,13 +151,15 @@ class MemoryStore:
         newest = itertools.takewhile(lambda number: number > after, reversed(self._waiting))
         return [Waiting(number, self._waiting[number][1]) for number in reversed(list(newest))]
 
-    async def read(self, number: int) -> bytes:
-        """Give the body of an event that is to be worked on."""
-        return self._waiting[number][2]
+    async def begin(self, number: int) -> Begun:
+        """Give an event that is to be worked on, and count that."""
+        self._attempts[number] = attempt = self._attempts.get(number, 0) + 1
+        return Begun(self._waiting[number][2], attempt)
 
     async def finish(self, number: int, error: str | None = None) -> None:
         """Note that an event is done or was given up."""
         key, workflow_id, body = self._waiting.pop(number)
+        self._attempts.pop(number, None)
         self._over[number] = key, time.time()
         if error is not None:
             self._failed[number] = workflow_id, body, error
@@ -187,6 +197,7 @@ CREATE TABLE IF NOT EXISTS events (
     key TEXT NOT NULL UNIQUE,
     workflow_id TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting',
+    attempts INTEGER NOT NULL DEFAULT 0,
     body BLOB,
     error TEXT,
     ended REAL
@@ -256,10 +267,14 @@ class SQLiteStore:
         rows = await self._call(lambda events: events.execute(query, [after, _PAGE]).fetchall())
         return [Waiting(*row) for row in rows]
 
-    async def read(self, number: int) -> bytes:
-        """Give the body of an event that is to be worked on."""
-        query = "SELECT body FROM events WHERE number = ?"
-        return cast(bytes, await self._call(lambda events: events.execute(query, [number]).fetchone()[0]))
+    async def begin(self, number: int) -> Begun:
+        """Give an event that is to be worked on, and count that."""
+
+        def begin(events: sqlite3.Connection) -> Begun:
+            events.execute("UPDATE events SET attempts = attempts + 1 WHERE number = ?", [number])
+            return Begun(*events.execute("SELECT body, attempts FROM events WHERE number = ?", [number]).fetchone())
+
+        return await self._call(begin)
 
     async def finish(self, number: int, error: str | None = None) -> None:
         """Note that an event is done or was given up."""
@@ -282,7 +297,7 @@ class SQLiteStore:
             numbers = events.execute("SELECT number FROM events WHERE state = 'failed' ORDER BY number").fetchall()
             for (number,) in numbers:
                 events.execute(
-                    "UPDATE events SET state = 'waiting', error = NULL, ended = NULL, "
+                    "UPDATE events SET state = 'waiting', attempts = 0, error = NULL, ended = NULL, "
                     "number = (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'events') WHERE number = ?",
                     [number],
                 )

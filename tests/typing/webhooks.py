@@ -10,6 +10,7 @@ from civitai_api.orchestration.models import WorkflowCallback, WorkflowEvent, Wo
 from civitai_ext import AsyncCivitai, AsyncWorkflow, Civitai, RetryPolicy, Workflow, errors
 from civitai_ext.webhooks import (
     Added,
+    Begun,
     Event,
     Failed,
     MemoryStore,
@@ -97,8 +98,8 @@ class OwnStore:
     async def waiting(self, after: int) -> list[Waiting]:
         return [Waiting(1, "wf_1")]
 
-    async def read(self, number: int) -> bytes:
-        return b""
+    async def begin(self, number: int) -> Begun:
+        return Begun(b"", 1)
 
     async def finish(self, number: int, error: str | None = None) -> None: ...
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -90,6 +91,7 @@ class Serving:
         config = uvicorn.Config(app, port=0, log_config=None, ws="none", http="h11", lifespan="on", loop="asyncio")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
+        self._end = 0.0
 
     @property
     def url(self) -> str:
@@ -98,11 +100,13 @@ class Serving:
         return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     def wait(self) -> None:
-        """Let it work for a moment."""
+        """Let it work for a moment, and not for too many of them."""
         assert self._thread.is_alive()
+        assert monotonic() < self._end, "what is waited for does not happen"
         self._thread.join(0.002)
 
     def __enter__(self) -> Self:
+        self._end = monotonic() + 20
         self._thread.start()
         while not self._server.started:
             self.wait()

@@ -370,6 +370,28 @@ async def test_what_does_not_end_in_time_is_taken_up_again(tmp_path: Path) -> No
         await until(lambda: begun == ["a", "a"])
 
 
+async def test_what_never_ends_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[str] = []
+
+    async def handle(event: Event) -> None:
+        begun.append(event.workflow_id)
+        if event.workflow_id == "a":
+            await asyncio.Event().wait()
+
+    app = receiver(handle, SQLiteStore(tmp_path / "events.db"), grace=0, concurrency=1)
+    for attempt in range(1, 4):
+        async with app:
+            assert await post(app, step_event("a")) == (202 if attempt == 1 else 200)
+            await until(lambda attempt=attempt: len(begun) == attempt)  # type: ignore[misc]
+    async with app:
+        assert await post(app, step_event("b")) == 202
+        await until(lambda: len(begun) == 4)
+        (failed,) = await app.failed()
+    assert begun == ["a", "a", "a", "b"]
+    assert "the process ended" in failed.error
+    assert "put aside" in caplog.text
+
+
 async def test_memory_is_emptied_before_closing(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[str] = []
 
