@@ -16,7 +16,7 @@ from civitai_ext._redact import MASK
 from civitai_ext._version import __version__
 from civitai_ext.errors import ConfigurationError
 
-__all__ = ["TOKEN_VARIABLES", "Config", "Secret", "origin_of"]
+__all__ = ["TOKEN_VARIABLES", "Config", "Secret", "is_loopback", "origin_of"]
 
 TOKEN_VARIABLES: Final = ("CIVITAI_TOKEN", "CIVITAI_API_TOKEN", "CIVITAI_API_KEY")
 """The environment variables that are looked at for a token, the first one that is not empty wins."""
@@ -121,7 +121,7 @@ class Config:
     def _with(self, secret: Secret | None, source: str | None) -> Config:
         if secret is not None:
             for url in (self.site_url, self.orchestration_url, self.auth_url):
-                if url.startswith("http:") and not _is_loopback(urlsplit(url).hostname or ""):
+                if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
                     raise ConfigurationError(
                         f"The token from {source} would be sent unencrypted to {url}",
                         hint="Use https, or no token; http is for servers on this machine.",
@@ -230,7 +230,8 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
     return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, by its name alone."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -6,6 +6,7 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     CivitaiError
     ├── ConfigurationError (ValueError)      the client cannot be set up, or cannot be used, like this
     ├── InvalidRequest (ValueError)          a call that the service would refuse; nothing was sent
+    ├── InvalidEvent (ValueError)            what was posted to a webhook is no event
     ├── ApiError                             the service answered with an error
     │   ├── BadRequest                       400
     │   ├── AuthenticationError              401
@@ -65,6 +66,7 @@ __all__ = [
     "EarlyAccess",
     "Gone",
     "InsufficientBuzz",
+    "InvalidEvent",
     "InvalidRequest",
     "JobsFailed",
     "NotFound",
@@ -147,6 +149,10 @@ class ConfigurationError(CivitaiError, ValueError):
 
 class InvalidRequest(CivitaiError, ValueError):
     """A call that the service would refuse, or would understand in another way. It was not sent."""
+
+
+class InvalidEvent(CivitaiError, ValueError):
+    """What was posted to a webhook is no event. The message says what is wrong, and does not repeat the body."""
 
 
 class ValidationWarning(UserWarning):

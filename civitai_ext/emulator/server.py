@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from civitai_ext.emulator.accounts import Account, Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
+from civitai_ext.emulator.callbacks import Callbacks, Delivery
 from civitai_ext.emulator.catalogue import Catalogue, Creator
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
@@ -103,6 +104,8 @@ class Emulator:
         """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
         """The requests that came in, oldest first, with the statuses they were answered with."""
+        self.callbacks = Callbacks(self.clock)
+        """The posting of events: `settle` waits for it, and more goes wrong with it on demand."""
         self._uploads = Uploads(identifiers, chunk_size)
         self.faults = Faults()
         """What goes wrong on purpose: nothing, until something is added."""
@@ -119,6 +122,11 @@ class Emulator:
     def token(self) -> str:
         """The API key of the account."""
         return self._account.token
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """The attempts to post events to callbacks, oldest first."""
+        return list(self.callbacks.deliveries)
 
     @property
     def url(self) -> str:
@@ -174,7 +182,7 @@ class Emulator:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EmulatorError(f"cannot listen on {self._host}:{self._port}: {reason}") from error
-        self._server = _Server(make_app(self._world(self.url), self.faults, self._hang_up))
+        self._server = _Server(make_app(self._world(self.url), self.faults, self._hang_up), self.callbacks)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="civitai-ext-emulator", daemon=True
         )
@@ -207,6 +215,7 @@ class Emulator:
             blobs=blobs,
             workflows=Workflows(self.clock, blobs, self._identifiers, self._catalogue),
             jobs=Jobs(self.clock, blobs, self._identifiers, self._catalogue),
+            callbacks=self.callbacks,
             journal=self.journal,
             community=Community(self._catalogue),
             directory=Directory(self._catalogue),
@@ -256,9 +265,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that says when it is ready, and posts nothing once it is not."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, callbacks: Callbacks) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -272,8 +281,13 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        self._callbacks = callbacks
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._callbacks.close()
+        await super().shutdown(sockets)

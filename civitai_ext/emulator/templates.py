@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from civitai_ext.emulator.ledger import COLOURS
 from civitai_ext.emulator.pricing import Bill, Price
@@ -149,6 +151,19 @@ def check_tags(tags: Any, faults: Faults) -> None:
         faults["tags"] = ["Tags must be unique."]
 
 
+def is_local(url: str) -> bool:
+    """Tell whether a URL is one of this machine.
+
+    >>> is_local("http://127.0.0.1:8000/hook"), is_local("https://localhost.example/hook")
+    (True, False)
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def parse_duration(text: str) -> timedelta:
     """Read a duration like `1.02:03:04.5`: days, hours, minutes, seconds.
 
@@ -176,7 +191,8 @@ def _check_callbacks(callbacks: Any, faults: Faults) -> None:
         return
     for place, callback in enumerate(callbacks):
         given = Input(callback)
-        if not given.text("url").startswith("https://"):
+        url = given.text("url")
+        if not (url.startswith("https://") or (url.startswith("http://") and is_local(url))):
             faults[f"callbacks[{place}].url"] = ["The url must be an absolute HTTPS address."]
         events = given.raw("type")
         if not _is_list_of_strings(events) or not set(events) <= _EVENTS:

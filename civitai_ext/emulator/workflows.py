@@ -7,7 +7,7 @@ present whenever somebody looks at it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -125,13 +125,7 @@ class Workflow:
     @property
     def status(self) -> str:
         """The status that follows from those of the steps."""
-        statuses = [step.status for step in self.steps]
-        if all(status in FINAL for status in statuses):
-            return next((status for status in ("failed", "expired", "canceled") if status in statuses), "succeeded")
-        order = ("processing", "succeeded", "scheduled", "preparing")
-        furthest = next((status for status in order if status in statuses), "unassigned")
-        # Between two steps the work goes on.
-        return "processing" if furthest == "succeeded" else furthest
+        return overall([step.status for step in self.steps])
 
     @property
     def final(self) -> bool:
@@ -151,6 +145,20 @@ class Workflow:
     def step(self, name: str) -> Step | None:
         """Find a step by its name."""
         return next((step for step in self.steps if step.template.name == name), None)
+
+
+def overall(statuses: Collection[str]) -> str:
+    """Tell the status of a workflow from those of its steps.
+
+    >>> overall(["succeeded", "unassigned"]), overall(["succeeded", "canceled"])
+    ('processing', 'canceled')
+    """
+    if all(status in FINAL for status in statuses):
+        return next((status for status in ("failed", "expired", "canceled") if status in statuses), "succeeded")
+    order = ("processing", "succeeded", "scheduled", "preparing")
+    furthest = next((status for status in order if status in statuses), "unassigned")
+    # Between two steps the work goes on.
+    return "processing" if furthest == "succeeded" else furthest
 
 
 class Workflows:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from civitai_ext.emulator.accounts import Accounts
 from civitai_ext.emulator.blobs import Blobs
+from civitai_ext.emulator.callbacks import Callbacks
 from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
@@ -42,6 +43,7 @@ class World:
     blobs: Blobs
     workflows: Workflows
     jobs: Jobs
+    callbacks: Callbacks
     journal: Journal
     community: Community
     directory: Directory

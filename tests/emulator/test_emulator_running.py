@@ -176,6 +176,7 @@ def test_it_imports_nothing_of_the_sdk_but_the_version() -> None:
                 names = [alias.name for alias in node.names]
             for name in names:
                 own = name.startswith("civitai_ext.emulator") or name == "civitai_ext._version"
+                own = own or (name == "httpx" and path.name == "callbacks.py")  # the one that calls others
                 assert own or not name.startswith(("civitai_ext", "civitai_api", "httpx")), f"{path}: {name}"
 
 

@@ -48,6 +48,13 @@ def test_importing_loads_nothing_else() -> None:
     assert {name for name in loaded if name.startswith("civitai_ext")} == {"civitai_ext", "civitai_ext._version"}
 
 
+def test_webhooks_load_neither_http_nor_generated_classes() -> None:
+    loaded = modules_after("from civitai_ext.webhooks import *")
+    assert "civitai_ext.webhooks.receiver" in loaded
+    assert not loaded & {"httpx", "starlette", "uvicorn"}
+    assert not generated_classes(loaded)
+
+
 @pytest.mark.parametrize("client", ["Civitai", "AsyncCivitai"])
 def test_a_client_loads_http_with_its_transport_and_classes_with_their_use(client: str) -> None:
     ready = f"from civitai_ext import {client}; civitai = {client}()"

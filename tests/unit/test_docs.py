@@ -6,11 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from civitai_api.orchestration.models import Flux2KleinCreateImageInput
 from civitai_ext import Civitai
 from civitai_ext.emulator import Emulator
+from tests.webhooks.posting import SECRET, Serving, step_event, workflow_event
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +76,27 @@ def test_the_examples_about_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_the_examples_of_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    seen: dict[str, Any] = {}
+    with Emulator(models=1, speed=1000) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        for code in examples("docs/webhooks.md"):
+            exec(code, seen)  # noqa: S102  # it is ours
+        with Serving(seen["app"]) as server:
+            assert httpx.post(f"{server.url}/{SECRET}", json=step_event()).status_code == 202
+        with Civitai() as civitai, Serving(seen["site"]) as server:
+            done = civitai.workflows.run(Flux2KleinCreateImageInput(prompt="a cat"))
+            event = workflow_event(done.id, "succeeded")
+            assert httpx.post(f"{server.url}/hooks/{SECRET}", json=event).status_code == 202
+            while not (saved := list((tmp_path / "out" / done.id).glob("*.png"))):
+                server.wait()
+    assert len(saved) == 1
+    assert emulator.deliveries
+
+
 @pytest.mark.parametrize("name", ["README.md", *(path.name for path in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name if (ROOT / name).exists() else ROOT / "docs" / name
@@ -92,6 +117,14 @@ def test_the_demo(tmp_path: Path) -> None:
     pictures = list((tmp_path / "demo-output").glob("*.png"))
     assert len(pictures) == 2
     assert all(picture.name in done.stdout for picture in pictures)
+
+
+def test_the_example_of_webhooks_runs() -> None:
+    command = [sys.executable, str(ROOT / "examples/webhooks.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("workflow:succeeded") == 2
+    assert done.stdout.count("saved ") == 2
 
 
 @pytest.mark.parametrize("port", ["taken", "abc", "99999"])

@@ -33,6 +33,7 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.CivitaiError("text"),
     errors.ConfigurationError("text", hint="hint"),
     errors.InvalidRequest("text"),
+    errors.InvalidEvent("text"),
     errors.ApiError("text", **API),
     errors.BadRequest("text", issues={"limit": ["Too big"]}, **API),
     errors.AuthenticationError("text", token_source="CIVITAI_TOKEN", **API),
@@ -100,6 +101,7 @@ def test_errors_can_be_copied_pickled_and_read(error: errors.CivitaiError) -> No
     [
         (errors.ConfigurationError, [ValueError]),
         (errors.InvalidRequest, [ValueError]),
+        (errors.InvalidEvent, [ValueError]),
         (errors.NotFound, [errors.ApiError, LookupError]),
         (errors.InsufficientBuzz, [errors.PermissionDenied]),
         (errors.SpendLimitReached, [errors.InsufficientBuzz]),

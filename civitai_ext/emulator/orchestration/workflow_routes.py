@@ -60,10 +60,12 @@ def _parse(body: Any, *, waits: bool) -> Template:
 
 def _start(world: World, caller: Account, template: Template, *, listed: bool = True) -> Workflow:
     try:
-        return world.workflows.submit(caller, template, listed=listed)
+        workflow = world.workflows.submit(caller, template, listed=listed)
     except InsufficientBuzzError:
         # A bare JSON string, not a problem document.
         refuse(_NOT_ENOUGH, 403)
+    world.callbacks.watch(workflow, world.workflows)
+    return workflow
 
 
 async def _answer_workflow(world: World, workflow: Workflow, wait: int, *, hide_mature: bool) -> Response:
