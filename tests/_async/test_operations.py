@@ -66,7 +66,7 @@ async def test_every_operation_is_called(civitai: AsyncCivitai, emulator: Emulat
     fresh = await civitai.workflows.submit(Step(EchoInput(message="x"), name="parrot"))
     service = (await civitai.services.list(limit=1).to_list())[0]
     version = next(iter(emulator._catalogue.version_by_id.values()))
-    transport = civitai.transport
+    transport, key = civitai.transport, str(blob.url).rpartition("/")[2]
 
     async def blocked() -> None:
         with pytest.raises(errors.AuthenticationError):  # nothing here is blocked, so that no token opens it
@@ -81,7 +81,7 @@ async def test_every_operation_is_called(civitai: AsyncCivitai, emulator: Emulat
         "GetBlobContent": lambda: civitai.blobs.read(blob),
         "GetBlobArchive": lambda: archive.save(tmp_path / "all.zip"),
         "GetBlockedContent": blocked,
-        "GetStreamingBlob": lambda: get_streaming_blob.asyncio(transport, blob_key=str(blob.id)),
+        "GetStreamingBlob": lambda: get_streaming_blob.asyncio(transport, blob_key=key),
         "InvalidateUserCache": lambda: invalidate_user_cache.asyncio(transport, user_id=1),
         "InvalidateUserTokens": lambda: invalidate_user_tokens.asyncio(transport, user_id=1),
         "ListServices": lambda: civitai.services.list(limit=1).to_list(),

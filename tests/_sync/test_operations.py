@@ -67,7 +67,7 @@ def test_every_operation_is_called(civitai: Civitai, emulator: Emulator, tmp_pat
     fresh = civitai.workflows.submit(Step(EchoInput(message="x"), name="parrot"))
     service = (civitai.services.list(limit=1).to_list())[0]
     version = next(iter(emulator._catalogue.version_by_id.values()))
-    transport = civitai.transport
+    transport, key = civitai.transport, str(blob.url).rpartition("/")[2]
 
     def blocked() -> None:
         with pytest.raises(errors.AuthenticationError):  # nothing here is blocked, so that no token opens it
@@ -82,7 +82,7 @@ def test_every_operation_is_called(civitai: Civitai, emulator: Emulator, tmp_pat
         "GetBlobContent": lambda: civitai.blobs.read(blob),
         "GetBlobArchive": lambda: archive.save(tmp_path / "all.zip"),
         "GetBlockedContent": blocked,
-        "GetStreamingBlob": lambda: get_streaming_blob.sync(transport, blob_key=str(blob.id)),
+        "GetStreamingBlob": lambda: get_streaming_blob.sync(transport, blob_key=key),
         "InvalidateUserCache": lambda: invalidate_user_cache.sync(transport, user_id=1),
         "InvalidateUserTokens": lambda: invalidate_user_tokens.sync(transport, user_id=1),
         "ListServices": lambda: civitai.services.list(limit=1).to_list(),
