@@ -49,6 +49,7 @@ cassettes: $(VENV)/ready  ## record tests/cassettes anew from the emulator
 bench: $(VENV)/ready  ## measure the budgets
 	$(BIN)/python benchmarks/budgets.py
 	$(BIN)/python benchmarks/crawl.py
+	$(BIN)/python benchmarks/waiting.py
 
 clean:  ## remove what can be made again
 	rm -rf $(VENV) dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -157,9 +157,11 @@ class AsyncTogether(Generic[T, R]):
                 failure: BaseException | None = None
                 try:
                     await self._function(item)
-                except Exception as error:
+                except BaseException as error:
                     failure = error
                 ended.put_nowait((item, failure))
+                if isinstance(failure, asyncio.CancelledError):
+                    raise failure
 
         waiting = iter(items)
         tasks = [asyncio.create_task(work(waiting)) for _ in range(min(self._most, len(items)))]

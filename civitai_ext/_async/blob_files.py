@@ -20,6 +20,7 @@ from civitai_ext._options import CallOptions
 from civitai_ext._outputs import is_error_page, suffix_of
 from civitai_ext._reading import text
 from civitai_ext.errors import (
+    ApiError,
     AuthenticationError,
     BlobUnavailable,
     InvalidRequest,
@@ -231,9 +232,15 @@ async def _received(
     """Fetch a blob, and give what `receive` makes of its content; `receive` is called again with every new try."""
     if text(blob.blocked_reason):
         raise _unavailable(blob, text(blob.blocked_reason))
-    renewed = not text(blob.url) or has_run_out(blob.url_expires_at)
-    if renewed:
-        await _renew(transport, blob)
+    renewed = False
+    if not text(blob.url) or has_run_out(blob.url_expires_at):
+        try:
+            await _renew(transport, blob)
+            renewed = True
+        except ApiError:
+            if not text(blob.url):
+                raise
+            # The clock here may be ahead, and the URL still hold.
 
     async def once() -> T:
         return await _fetched(transport, blob, receive, timeout)

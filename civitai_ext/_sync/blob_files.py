@@ -21,6 +21,7 @@ from civitai_ext._sync.http import Stream
 from civitai_ext._sync.signed_urls import refusal, with_retries
 from civitai_ext._sync.transport import Transport
 from civitai_ext.errors import (
+    ApiError,
     AuthenticationError,
     BlobUnavailable,
     InvalidRequest,
@@ -232,9 +233,15 @@ def _received(
     """Fetch a blob, and give what `receive` makes of its content; `receive` is called again with every new try."""
     if text(blob.blocked_reason):
         raise _unavailable(blob, text(blob.blocked_reason))
-    renewed = not text(blob.url) or has_run_out(blob.url_expires_at)
-    if renewed:
-        _renew(transport, blob)
+    renewed = False
+    if not text(blob.url) or has_run_out(blob.url_expires_at):
+        try:
+            _renew(transport, blob)
+            renewed = True
+        except ApiError:
+            if not text(blob.url):
+                raise
+            # The clock here may be ahead, and the URL still hold.
 
     def once() -> T:
         return _fetched(transport, blob, receive, timeout)

@@ -133,6 +133,16 @@ async def test_an_url_that_is_known_to_have_run_out_is_not_tried(
     assert of_blobs(emulator) == [("POST", 200, "header"), ("GET", 200, None)]
 
 
+async def test_an_url_that_only_seems_to_have_run_out_is_tried_where_no_other_is_to_be_had(
+    civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path
+) -> None:
+    blob = await made(civitai)
+    blob.url_expires_at = datetime.now(UTC) - timedelta(minutes=1)
+    emulator.faults.add("POST */refresh", status=403)
+    await civitai.blobs.download(blob, tmp_path)
+    assert of_blobs(emulator) == [("POST", 403, "header"), ("GET", 200, None)]
+
+
 async def test_a_blob_that_is_gone_or_blocked_is_unavailable(
     civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path
 ) -> None:

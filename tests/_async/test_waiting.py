@@ -252,6 +252,16 @@ async def test_what_is_no_workflow_is_not_waited_for(civitai: AsyncCivitai, emul
     assert not emulator.journal
 
 
+async def test_an_interrupt_in_a_callback_leaves_nobody_waiting(slow: AsyncCivitai) -> None:
+    workflows = await submitted(slow, 3)
+
+    def interrupt(progress: Progress) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await slow.workflows.wait(workflows, timeout=5, on_progress=interrupt)
+
+
 @pytest.mark.parametrize("timeout", [-1, math.nan])
 async def test_a_timeout_that_is_no_time(civitai: AsyncCivitai, timeout: float) -> None:
     with pytest.raises(errors.InvalidRequest, match="timeout is"):

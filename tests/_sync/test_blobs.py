@@ -134,6 +134,16 @@ def test_an_url_that_is_known_to_have_run_out_is_not_tried(
     assert of_blobs(emulator) == [("POST", 200, "header"), ("GET", 200, None)]
 
 
+def test_an_url_that_only_seems_to_have_run_out_is_tried_where_no_other_is_to_be_had(
+    civitai: Civitai, emulator: Emulator, tmp_path: Path
+) -> None:
+    blob = made(civitai)
+    blob.url_expires_at = datetime.now(UTC) - timedelta(minutes=1)
+    emulator.faults.add("POST */refresh", status=403)
+    civitai.blobs.download(blob, tmp_path)
+    assert of_blobs(emulator) == [("POST", 403, "header"), ("GET", 200, None)]
+
+
 def test_a_blob_that_is_gone_or_blocked_is_unavailable(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
     blob = made(civitai)
     emulator.clock.speed = 0

@@ -250,6 +250,16 @@ def test_what_is_no_workflow_is_not_waited_for(civitai: Civitai, emulator: Emula
     assert not emulator.journal
 
 
+def test_an_interrupt_in_a_callback_leaves_nobody_waiting(slow: Civitai) -> None:
+    workflows = submitted(slow, 3)
+
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        slow.workflows.wait(workflows, timeout=5, on_progress=interrupt)
+
+
 @pytest.mark.parametrize("timeout", [-1, math.nan])
 def test_a_timeout_that_is_no_time(civitai: Civitai, timeout: float) -> None:
     with pytest.raises(errors.InvalidRequest, match="timeout is"):
