@@ -335,4 +335,6 @@ class Workflow:
         images = [html for output in self.images[:_MOST_SHOWN] if (html := output.html()) is not None]
         notes = [repr(output) for output in self.outputs if output.type != "image" or output.unavailable is not None]
         snapshot = self.snapshot if self.snapshot is not None else models.Workflow()
-        return workflow_html(snapshot, self.status, self.id, [*notes, *self.text], images)
+        failure = failure_of(snapshot, self)
+        told = [] if failure is None else [failure.message]
+        return workflow_html(snapshot, self.status, self.id, [*told, *notes, *self.text], images)

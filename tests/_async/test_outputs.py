@@ -199,6 +199,11 @@ async def test_images_show_themselves_in_notebooks(civitai: AsyncCivitai) -> Non
     assert "/blobs/content/" not in html, "a signed URL is a credential"
 
 
+async def test_a_failure_shows_why(civitai: AsyncCivitai) -> None:
+    failed = await civitai.workflows.run(Step(picture("[block]"), name="hero"), raise_on_failure=False)
+    assert "step hero failed (blocked, The content was blocked" in failed._repr_html_()
+
+
 async def test_what_cannot_be_fetched_hides_nothing(scripted: AsyncCivitai, server: FaultServer) -> None:
     images = [
         blob("image", "a.png", f"{server.url}/a"),

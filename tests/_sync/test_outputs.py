@@ -198,6 +198,11 @@ def test_images_show_themselves_in_notebooks(civitai: Civitai) -> None:
     assert "/blobs/content/" not in html, "a signed URL is a credential"
 
 
+def test_a_failure_shows_why(civitai: Civitai) -> None:
+    failed = civitai.workflows.run(Step(picture("[block]"), name="hero"), raise_on_failure=False)
+    assert "step hero failed (blocked, The content was blocked" in failed._repr_html_()
+
+
 def test_what_cannot_be_fetched_hides_nothing(scripted: Civitai, server: FaultServer) -> None:
     images = [
         blob("image", "a.png", f"{server.url}/a"),
