@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -14,31 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 import attrs
 
 from civitai_api.orchestration import models
-from civitai_api.orchestration.api.workflow_steps import (
-    get_workflow_step,
-    patch_workflow_step,
-    update_workflow_step,
-)
 from civitai_api.orchestration.api.workflows import (
-    add_workflow_tag,
-    delete_workflow,
-    get_workflow,
-    patch_workflow,
     query_workflows,
-    remove_all_workflow_tags,
-    remove_workflow_tag,
     submit_workflow,
-    update_workflow,
 )
 from civitai_api.runtime import UNSET
 from civitai_ext._async.export import save_zip
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._async.waiting import GONE, AsyncWaiting
 from civitai_ext._async.workflow import DEFAULT_TIMEOUT, AsyncWorkflow
+from civitai_ext._async.workflow_service import AsyncWorkflowService, AsyncWorkflowSteps, checked_id
 from civitai_ext._checks import Validation, check
 from civitai_ext._filters import switches
-from civitai_ext._json_patch import difference
 from civitai_ext._polling import LONGEST_HOLD
 from civitai_ext._reading import models_in, text
 from civitai_ext._submitting import WorkflowOptions, check_cost, check_hold, check_key, template_of, template_problems
@@ -48,7 +35,6 @@ from civitai_ext.errors import (
     CivitaiError,
     ConnectionFailed,
     InvalidRequest,
-    NotFound,
     ServerError,
     UnexpectedResponse,
     WaitTimeout,
@@ -61,7 +47,7 @@ from civitai_ext.steps import StepLike
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["AsyncWorkflowSteps", "AsyncWorkflows"]
+__all__ = ["AsyncWorkflows"]
 
 _MOST_WATCHED: Final = 256
 """How many workflows one call waits for at once; the others follow."""
@@ -69,7 +55,7 @@ _SLACK: Final = 60.0
 """Seconds that the answer to a held submit may come late."""
 
 
-class AsyncWorkflows:
+class AsyncWorkflows(AsyncWorkflowService):
     """Workflows of the caller: `civitai.workflows`.
 
     Attributes:
@@ -79,8 +65,7 @@ class AsyncWorkflows:
     """
 
     def __init__(self, transport: AsyncTransport) -> None:
-        self.transport = transport
-        self.waiting = AsyncWaiting(transport)
+        super().__init__(transport)
         self.steps = AsyncWorkflowSteps(transport)
 
     # --------------------------------------------------------------------------------------------------- submitting
@@ -348,12 +333,7 @@ class AsyncWorkflows:
         Raises:
             NotFound: There is no such workflow: it is older than 30 days, was deleted, or was ephemeral and is over.
         """
-        request = get_workflow.request(workflow_id=_id(id), **switches(hide_mature_content=hide_mature_content))
-        try:
-            return self._handle(await self.transport.call(request))
-        except NotFound as error:
-            error.hint = GONE
-            raise
+        return self._handle(await self.read(id, hide_mature_content=hide_mature_content))
 
     def attach(self, id: str) -> AsyncWorkflow:
         """Take up a workflow by its id, without a request.
@@ -361,7 +341,7 @@ class AsyncWorkflows:
         Raises:
             InvalidRequest: No workflow can have such an id.
         """
-        return AsyncWorkflow(self, _id(id))
+        return AsyncWorkflow(self, checked_id(id))
 
     def list(
         self,
@@ -442,78 +422,6 @@ class AsyncWorkflows:
         )
         return await save_zip(self.transport, request, Path(to))
 
-    # ----------------------------------------------------------------------------------------------------- changing
-
-    async def cancel(self, id: str) -> None:
-        """Stop a workflow; its record stays. What has not begun may be refunded."""
-        await self.transport.call(
-            update_workflow.request(workflow_id=_id(id), body=models.UpdateWorkflowRequest(status="canceled"))
-        )
-
-    async def delete(self, id: str) -> None:
-        """Remove a workflow with its record; what has not begun may be refunded. To stop it only, use `cancel`."""
-        await self.transport.call(delete_workflow.request(workflow_id=_id(id)))
-
-    async def update(
-        self,
-        id: str,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        tags: Sequence[str] | None = None,
-        allow_mature_content: bool | None = None,
-    ) -> None:
-        """Change a workflow; what is left out stays.
-
-        Args:
-            id: The workflow.
-            metadata: The new values of your own, instead of all that it has.
-            tags: The new tags, instead of all that it has.
-            allow_mature_content: True lets out what was withheld: what was paid is given back, and paid again in
-                yellow Buzz.
-
-        Raises:
-            BadRequest: The service refuses the change, as when there is not enough yellow Buzz.
-            NotFound: There is no such workflow.
-            InvalidRequest: There is nothing to change.
-        """
-        body = models.UpdateWorkflowRequest(
-            metadata=UNSET if metadata is None else dict(metadata),
-            tags=UNSET if tags is None else [*tags],
-            allow_mature_content=UNSET if allow_mature_content is None else allow_mature_content,
-        )
-        if not body.to_dict():
-            raise InvalidRequest("There is nothing to change", hint="Give metadata, tags or allow_mature_content.")
-        await self.transport.call(update_workflow.request(workflow_id=_id(id), body=body))
-
-    async def patch(self, id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Change of a workflow only what differs between two states, and leave what others changed meanwhile.
-
-        Args:
-            id: The workflow.
-            before: What is known of it, such as `{"metadata": {"rating": 1, "seen": True}}`.
-            after: What it is to be, such as `{"metadata": {"rating": 5, "seen": True}}`. Lists are replaced whole.
-
-        Raises:
-            BadRequest: The service refuses the change.
-            NotFound: There is no such workflow.
-        """
-        if changes := [*difference(before, after)]:
-            await self.transport.call(patch_workflow.request(workflow_id=_id(id), body=changes))
-
-    async def add_tag(self, id: str, tag: str) -> None:
-        """Give a workflow a tag."""
-        # A tag that is there already stays there once, so this may be sent again.
-        request = add_workflow_tag.request(workflow_id=_id(id), body=_tag(tag))
-        await self.transport.call(attrs.evolve(request, idempotent=True))
-
-    async def remove_tag(self, id: str, tag: str) -> None:
-        """Take a tag from a workflow."""
-        await self.transport.call(remove_workflow_tag.request(workflow_id=_id(id), tag=_tag(tag)))
-
-    async def remove_all_tags(self, id: str) -> None:
-        """Take all tags from a workflow."""
-        await self.transport.call(remove_all_workflow_tags.request(workflow_id=_id(id)))
-
     # ----------------------------------------------------------------------------------------------------- internal
 
     def _handle(self, workflow: models.Workflow) -> AsyncWorkflow:
@@ -526,47 +434,6 @@ class AsyncWorkflows:
         if not isinstance(workflows, Iterable):
             raise InvalidRequest(f"{workflows!r} is neither a workflow nor several", hint="Give handles, or ids.")
         return [self._taken(each) for each in workflows]
-
-
-class AsyncWorkflowSteps:
-    """Single steps of workflows: `civitai.workflows.steps`."""
-
-    def __init__(self, transport: AsyncTransport) -> None:
-        self._transport = transport
-
-    async def get(self, workflow_id: str, name: str) -> models.WorkflowStep:
-        """Read a step.
-
-        Raises:
-            NotFound: There is no such workflow, or no such step in it.
-        """
-        return await self._transport.call(
-            get_workflow_step.request(workflow_id=_id(workflow_id), step_name=_step(name))
-        )
-
-    async def update(self, workflow_id: str, name: str, *, metadata: Mapping[str, Any]) -> None:
-        """Change the values of your own that are kept with a step that has not begun.
-
-        Raises:
-            Conflict: The step has begun.
-            NotFound: There is no such workflow, or no such step in it.
-        """
-        body = models.UpdateWorkflowStepRequest(metadata=dict(metadata))
-        await self._transport.call(
-            update_workflow_step.request(workflow_id=_id(workflow_id), step_name=_step(name), body=body)
-        )
-
-    async def patch(self, workflow_id: str, name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Change of a step that has not begun only what differs between two states: see `AsyncWorkflows.patch`.
-
-        Raises:
-            Conflict: The step has begun.
-            NotFound: There is no such workflow, or no such step in it.
-        """
-        if changes := [*difference(before, after)]:
-            await self._transport.call(
-                patch_workflow_step.request(workflow_id=_id(workflow_id), step_name=_step(name), body=changes)
-            )
 
 
 def _filters(
@@ -593,22 +460,3 @@ def _raise_first(failures: Sequence[BaseException]) -> None:
         for other in failures[1:]:
             failures[0].add_note(f"And: {other}")
         raise failures[0]
-
-
-def _id(value: Any) -> str:
-    """An id that can stand in a path; what it looks like beyond that is the service's business."""
-    return _segment(value, "the id of a workflow")
-
-
-def _step(value: Any) -> str:
-    return _segment(value, "the name of a step")
-
-
-def _tag(value: Any) -> str:
-    return _segment(value, "a tag")
-
-
-def _segment(value: Any, what: str) -> str:
-    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
-        raise InvalidRequest(f"{value!r} is not {what}")
-    return value

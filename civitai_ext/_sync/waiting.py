@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -19,6 +18,7 @@ from civitai_api.orchestration import models
 from civitai_api.orchestration.api.workflows import get_workflow, query_workflows
 from civitai_api.runtime import UNSET
 from civitai_ext._backoff import RetryPolicy
+from civitai_ext._known import KnownWorkflow
 from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, listing_interval
 from civitai_ext._reading import models_in, text
 from civitai_ext._signal import Signal
@@ -36,9 +36,6 @@ from civitai_ext.errors import (
     WaitTimeout,
 )
 from civitai_ext.progress import Progress
-
-if TYPE_CHECKING:
-    from civitai_ext._sync.workflow import Workflow
 
 __all__ = ["GONE", "Waiting", "Watch"]
 
@@ -70,7 +67,7 @@ class Watch:
         InvalidRequest: The timeout is no time.
     """
 
-    def __init__(self, workflow: Workflow, timeout: float | None, *, watched: bool) -> None:
+    def __init__(self, workflow: KnownWorkflow, timeout: float | None, *, watched: bool) -> None:
         if timeout is not None and not timeout >= 0:
             raise InvalidRequest(f"timeout is {timeout}; it takes 0 seconds or more, or None for no end")
         self.workflow = workflow

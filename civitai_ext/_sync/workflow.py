@@ -7,26 +7,23 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, suppress
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from civitai_api.orchestration import models
 from civitai_ext._disk import Disk
 from civitai_ext._display import workflow_html
+from civitai_ext._known import KnownWorkflow
 from civitai_ext._outcome import failure_of
-from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of, texts_of
-from civitai_ext._reading import models_in, text
+from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of
 from civitai_ext._saved import SavedFiles, Skipped
 from civitai_ext._sync.blob_files import Exists, save_blob
 from civitai_ext._sync.output import Output
 from civitai_ext._sync.waiting import Watch
+from civitai_ext._sync.workflow_service import WorkflowService
 from civitai_ext._together import Together
 from civitai_ext.errors import BlobUnavailable, CivitaiError, WaitTimeout
-from civitai_ext.progress import FINAL_STATUSES, Progress
-
-if TYPE_CHECKING:
-    from civitai_ext._sync.workflows import Workflows
+from civitai_ext.progress import Progress
 
 __all__ = ["DEFAULT_TIMEOUT", "Workflow"]
 
@@ -41,7 +38,7 @@ _MOST_SHOWN: Final = 8
 """How many images a workflow shows in a notebook."""
 
 
-class Workflow:
+class Workflow(KnownWorkflow):
     """A workflow at the service: what is known of it, and what can be done with it.
 
     What it tells is from when it was last read: by the submit, by `refresh`, or while it was waited for. In a notebook
@@ -52,65 +49,10 @@ class Workflow:
         snapshot: The whole of it as it was last read; None if it has not been read yet.
     """
 
-    def __init__(self, workflows: Workflows | None, id: str, snapshot: models.Workflow | None = None) -> None:
-        self._workflows = workflows
-        self.id = id
-        self.snapshot = snapshot
+    def __init__(self, service: WorkflowService | None, id: str, snapshot: models.Workflow | None = None) -> None:
+        super().__init__(id, snapshot)
+        self._service = service
         self._outputs: tuple[models.Workflow, list[Output]] | None = None
-
-    # ------------------------------------------------------------------------------------------------ what is known
-
-    @property
-    def status(self) -> str:
-        """Its status when it was last read, such as `processing`; `unknown` if it never was."""
-        return (text(self.snapshot.status) if self.snapshot is not None else "") or "unknown"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether it is over, with or without success."""
-        return self.status in FINAL_STATUSES
-
-    @property
-    def ephemeral(self) -> bool:
-        """Whether the service forgets it once it is over."""
-        return self.snapshot is not None and self.snapshot.ephemeral is True
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When it was submitted; None if that is not known."""
-        made = self.snapshot.created_at if self.snapshot is not None else None
-        return made if isinstance(made, datetime) else None
-
-    @property
-    def steps(self) -> list[models.WorkflowStep]:
-        """Its steps as they were last read, each of the class of its type."""
-        return models_in(self.snapshot.steps) if self.snapshot is not None else []
-
-    @property
-    def tags(self) -> list[str]:
-        """Its tags."""
-        return [tag for tag in (self.snapshot.tags if self.snapshot is not None else ()) or () if isinstance(tag, str)]
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """The values of your own that are kept with it."""
-        held = self.snapshot.metadata if self.snapshot is not None else None
-        return held if isinstance(held, dict) else {}
-
-    @property
-    def cost(self) -> models.WorkflowCost | None:
-        """What it cost; None if the service did not say."""
-        return next(iter(models_in([self.snapshot.cost])), None) if self.snapshot is not None else None
-
-    def raise_for_status(self) -> None:
-        """Raise the error for a workflow that ended without success.
-
-        Raises:
-            WorkflowFailed: A step failed. So do `WorkflowExpired` and `WorkflowCanceled`; all hold the workflow.
-        """
-        error = failure_of(self.snapshot, self) if self.snapshot is not None else None
-        if error is not None:
-            raise error
 
     # ------------------------------------------------------------------------------------------------- what it gave
 
@@ -120,7 +62,7 @@ class Workflow:
         if self.snapshot is None:
             return []
         if self._outputs is None or self._outputs[0] is not self.snapshot:
-            transport = self._workflows.transport if self._workflows is not None else None
+            transport = self._service.transport if self._service is not None else None
             found = outputs_of(self.snapshot)
             stems = file_stems(DEFAULT_PATTERN, self.snapshot, found)
             listed = [Output(transport, each, stem) for each, stem in zip(found, stems, strict=True)]
@@ -146,11 +88,6 @@ class Workflow:
     def models3d(self) -> list[Output]:
         """The 3D models among the outputs."""
         return self._of_type("model3d")
-
-    @property
-    def text(self) -> list[str]:
-        """Every text that its steps gave, in order: answers of a chat, captions, transcriptions."""
-        return texts_of(self.snapshot) if self.snapshot is not None else []
 
     def _of_type(self, type: str) -> list[Output]:
         return [output for output in self.outputs if output.type == type]
@@ -210,7 +147,7 @@ class Workflow:
         Raises:
             NotFound: There is no such workflow, or it was ephemeral and is over.
         """
-        self.snapshot = (self._connected().get(self.id)).snapshot
+        self.snapshot = self._connected().read(self.id)
         return self
 
     def wait(
@@ -298,7 +235,7 @@ class Workflow:
         tags: list[str] | None = None,
         allow_mature_content: bool | None = None,
     ) -> Workflow:
-        """Change it: see `Workflows.update`. It is read again."""
+        """Change it: see `civitai.workflows.update`. It is read again."""
         self._connected().update(self.id, metadata=metadata, tags=tags, allow_mature_content=allow_mature_content)
         return self.refresh()
 
@@ -314,22 +251,19 @@ class Workflow:
 
     # ------------------------------------------------------------------------------------------------------ showing
 
-    def _connected(self) -> Workflows:
-        if self._workflows is None:
+    def _connected(self) -> WorkflowService:
+        if self._service is None:
             from civitai_ext.errors import ConfigurationError
 
             raise ConfigurationError(
                 "This workflow was copied from elsewhere and has no connection",
                 hint="Take it up with `civitai.workflows.attach(workflow.id)`.",
             )
-        return self._workflows
+        return self._service
 
     def __getstate__(self) -> dict[str, Any]:
         # An error that holds a workflow can be pickled; the connections behind it cannot.
-        return {"id": self.id, "snapshot": self.snapshot, "_workflows": None, "_outputs": None}
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id}: {self.status}>"
+        return {"id": self.id, "snapshot": self.snapshot, "_service": None, "_outputs": None}
 
     def _repr_html_(self) -> str:
         images = [html for output in self.images[:_MOST_SHOWN] if (html := output.html()) is not None]

@@ -25,12 +25,13 @@ def methods() -> list[str]:
             if inspect.isfunction(member):
                 found.append(name)
             elif hasattr(member, "attrname"):
-                part: Any = type(getattr(civitai, name))
-                found += [f"{name}__{each}" for each in vars(part) if not each.startswith("_")]
-        found += [
-            f"workflows_steps__{each}" for each in vars(type(civitai.workflows.steps)) if not each.startswith("_")
-        ]
+                found += [f"{name}__{each}" for each in functions(getattr(civitai, name))]
+        found += [f"workflows_steps__{each}" for each in functions(civitai.workflows.steps)]
     return found
+
+
+def functions(part: Any) -> list[str]:
+    return [name for name, member in inspect.getmembers(type(part), inspect.isfunction) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("method", methods())

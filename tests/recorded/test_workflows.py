@@ -59,6 +59,11 @@ def test_workflows__get(civitai: Civitai) -> None:
         civitai.workflows.get("wf_nobody_knows")
 
 
+def test_workflows__read(civitai: Civitai) -> None:
+    workflow = submitted(civitai, metadata={"order": 17})
+    assert civitai.workflows.read(workflow.id).metadata == {"order": 17}
+
+
 def test_workflows__attach(civitai: Civitai, advance: Callable[[float], None]) -> None:
     workflow = submitted(civitai)
     advance(60)
