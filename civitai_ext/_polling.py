@@ -28,6 +28,8 @@ _SHORTEST_HOLD: Final = 2.0
 _LONGEST_PAUSE: Final = 10.0
 """Seconds between looks where somebody watches, or where lists are looked at, when it takes long."""
 
+_PAGES_A_SECOND: Final = 4.0
+
 _CLOCKS_DIFFER: Final = timedelta(seconds=1)
 
 
@@ -126,12 +128,12 @@ def _growing(elapsed: float) -> float:
 
 
 def listing_interval(elapsed: float, pages: int) -> float:
-    """Seconds between lists: more of them the longer it takes, and the more requests a list costs.
+    """Seconds between lists: more of them the longer it takes, and so many that no more than four pages a second come.
 
-    >>> listing_interval(5, 1), listing_interval(60, 2), listing_interval(600, 2)
-    (2.0, 12.0, 20.0)
+    >>> listing_interval(5, 1), listing_interval(60, 2), listing_interval(60, 40)
+    (2.0, 6.0, 10.0)
     """
-    return _growing(elapsed) * max(pages, 1)
+    return max(_growing(elapsed), pages / _PAGES_A_SECOND)
 
 
 @attrs.frozen

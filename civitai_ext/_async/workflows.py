@@ -291,16 +291,20 @@ class AsyncWorkflows(AsyncWorkflowService):
                 if on_progress is not None:
                     on_progress(progress)
 
-        async def wait_for(handle: AsyncWorkflow) -> None:
-            await handle.wait(timeout, on_progress=tell if on_progress is not None else None, raise_on_failure=False)
-
         failures: list[BaseException] = []
         try:
-            async for handle, failure in AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles):
-                if failure is None:
-                    yield handle
-                else:
-                    failures.append(failure)
+            with self.waiting.queued(handles) as take:
+
+                async def wait_for(handle: AsyncWorkflow) -> None:
+                    take(handle)
+                    watcher = tell if on_progress is not None else None
+                    await handle.wait(timeout, on_progress=watcher, raise_on_failure=False)
+
+                async for handle, failure in AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles):
+                    if failure is None:
+                        yield handle
+                    else:
+                        failures.append(failure)
         except asyncio.CancelledError:
             if cancel_on_interrupt:
                 await self._cancel_all(handles)

@@ -8,7 +8,7 @@ waited for at the same time, one of the waits lists them from time to time, and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
@@ -108,6 +108,8 @@ class Waiting:
         self._transport = transport
         self._lock = threading.Lock()
         self._watches: set[Watch] = set()
+        self._queued: dict[int, KnownWorkflow] = {}
+        """What will be waited for as soon as something else is over."""
         self._leader: Watch | None = None
         """Who is about to list."""
         self._began = 0.0
@@ -128,6 +130,26 @@ class Waiting:
                 self._watches.discard(watch)
             self._wake()
 
+    @contextmanager
+    def queued(self, workflows: Sequence[KnownWorkflow]) -> Iterator[Callable[[KnownWorkflow], object]]:
+        """Look for workflows in lists already, until they are taken out, or the block ends.
+
+        Yields:
+            What takes one out, because it is waited for from now on.
+        """
+
+        def take(workflow: KnownWorkflow) -> None:
+            with self._lock:
+                self._queued.pop(id(workflow), None)
+
+        with self._lock:
+            self._queued.update((id(workflow), workflow) for workflow in workflows)
+        try:
+            yield take
+        finally:
+            for workflow in workflows:
+                take(workflow)
+
     def next(self, watch: Watch) -> Progress | None:
         """Wait until something has changed, and give how far the workflow is; None once it is over and that was told.
 
@@ -145,7 +167,7 @@ class Waiting:
     def _look(self, watch: Watch) -> bool:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
-            listed = len(self._watches) > MOST_HELD and not watch.alone
+            listed = len(self._watches) + len(self._queued) > MOST_HELD and not watch.alone
             crowded = listed
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
@@ -218,11 +240,18 @@ class Waiting:
 
     def _list(self) -> None:
         with self._lock:
-            watches = [watch for watch in self._watches if not watch.alone and can_be_listed(watch.workflow.snapshot)]
-        missing: dict[str, list[Watch]] = {}
-        for watch in watches:
-            missing.setdefault(watch.workflow.id, []).append(watch)
-        listing = Listing.of([watch.workflow.snapshot for watch in watches if watch.workflow.snapshot is not None])
+            watches = [watch for watch in self._watches if not watch.alone]
+            workflows = [watch.workflow for watch in watches] + list(self._queued.values())
+        missing: dict[str, list[KnownWorkflow]] = {}
+        known: list[models.Workflow] = []
+        for workflow in workflows:
+            snapshot = workflow.snapshot
+            if snapshot is not None and can_be_listed(snapshot) and not workflow.is_final:
+                missing.setdefault(workflow.id, []).append(workflow)
+                known.append(snapshot)
+        if not known:
+            return  # somebody else has read them meanwhile
+        listing = Listing.of(known)
         cursor, pages = "", 0
         try:
             while missing and pages < listing.most_pages and (cursor or not pages):
@@ -238,10 +267,9 @@ class Waiting:
                 )
                 pages += 1
                 for item in models_in(page.items):
-                    for watch in missing.pop(text(item.id), ()):
-                        watch.trouble = None
-                        if not watch.workflow.is_final:  # else its end was known before this list came
-                            watch.workflow.snapshot = item
+                    for workflow in missing.pop(text(item.id), ()):
+                        if not workflow.is_final:  # else its end was known before this list came
+                            workflow.snapshot = item
                 cursor = text(page.next)
         except _PASSING as error:
             for watch in watches:
@@ -249,10 +277,10 @@ class Waiting:
             return
         except ApiError:
             pass  # it cannot be listed: each is asked for, and told what is wrong
-        self._pages = max(pages, 1)
-        for each in missing.values():
-            for watch in each:
-                watch.alone = True
+        self._pages = pages
+        for watch in watches:
+            watch.trouble = None
+            watch.alone = watch.workflow.id in missing
 
     def _wake(self) -> None:
         with self._lock:

@@ -289,16 +289,20 @@ class Workflows(WorkflowService):
                 if on_progress is not None:
                     on_progress(progress)
 
-        def wait_for(handle: Workflow) -> None:
-            handle.wait(timeout, on_progress=tell if on_progress is not None else None, raise_on_failure=False)
-
         failures: list[BaseException] = []
         try:
-            for handle, failure in Together(wait_for, most=_MOST_WATCHED).as_completed(handles):
-                if failure is None:
-                    yield handle
-                else:
-                    failures.append(failure)
+            with self.waiting.queued(handles) as take:
+
+                def wait_for(handle: Workflow) -> None:
+                    take(handle)
+                    watcher = tell if on_progress is not None else None
+                    handle.wait(timeout, on_progress=watcher, raise_on_failure=False)
+
+                for handle, failure in Together(wait_for, most=_MOST_WATCHED).as_completed(handles):
+                    if failure is None:
+                        yield handle
+                    else:
+                        failures.append(failure)
         except KeyboardInterrupt:
             if cancel_on_interrupt:
                 self._cancel_all(handles)

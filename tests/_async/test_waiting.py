@@ -159,6 +159,17 @@ async def test_many_waits_of_one_client_share_lists_and_outlive_refusals(
     assert asked["alone"] + asked["list"] < 100
 
 
+async def test_more_than_can_be_watched_at_once(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(civitai, 600)
+    emulator.journal.clear()
+    began = time.monotonic()
+    done = [workflow async for workflow in civitai.workflows.as_completed(workflows, timeout=60)]
+    assert len({each.id for each in done}) == 600
+    assert time.monotonic() - began < 20
+    asked = looks(emulator)
+    assert asked["alone"] + asked["list"] < 100
+
+
 async def test_what_no_list_has_is_asked_for_alone(civitai: AsyncCivitai, emulator: Emulator) -> None:
     workflows = await submitted(civitai, 30)
     emulator.clock.speed = 5

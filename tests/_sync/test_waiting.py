@@ -157,6 +157,17 @@ def test_many_waits_of_one_client_share_lists_and_outlive_refusals(civitai: Civi
     assert asked["alone"] + asked["list"] < 100
 
 
+def test_more_than_can_be_watched_at_once(civitai: Civitai, emulator: Emulator) -> None:
+    workflows = submitted(civitai, 600)
+    emulator.journal.clear()
+    began = time.monotonic()
+    done = list(civitai.workflows.as_completed(workflows, timeout=60))
+    assert len({each.id for each in done}) == 600
+    assert time.monotonic() - began < 20
+    asked = looks(emulator)
+    assert asked["alone"] + asked["list"] < 100
+
+
 def test_what_no_list_has_is_asked_for_alone(civitai: Civitai, emulator: Emulator) -> None:
     workflows = submitted(civitai, 30)
     emulator.clock.speed = 5
