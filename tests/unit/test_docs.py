@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -125,6 +126,27 @@ def test_the_example_of_webhooks_runs() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("workflow:succeeded") == 2
     assert done.stdout.count("saved ") == 2
+
+
+def test_a_batch_that_is_killed_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None:
+    prompts = [f"lighthouse {number}" for number in range(20)]
+    (tmp_path / "prompts.txt").write_text("\n".join([*prompts, "", prompts[0], "broken [fail]"]), encoding="utf-8")
+    command = [sys.executable, str(ROOT / "examples/batch.py"), "prompts.txt", "pictures"]
+    with Emulator(models=1, speed=40, balance={"yellow": 10_000}) as emulator:
+        environment = {**os.environ, **emulator.environment}
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(4):
+                process.stdout.readline()
+            process.kill()
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith("failed: broken [fail]: Workflow ")
+        paid = [each.workflow_id for each in emulator.ledger.transactions if each.type == "debit"]
+    assert len(paid) == len(set(paid)) == 21
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 20
 
 
 @pytest.mark.parametrize("port", ["taken", "abc", "99999"])
