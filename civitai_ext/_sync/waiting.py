@@ -19,7 +19,7 @@ from civitai_api.orchestration import models
 from civitai_api.orchestration.api.workflows import get_workflow, query_workflows
 from civitai_api.runtime import UNSET
 from civitai_ext._backoff import RetryPolicy
-from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, listing_interval
+from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, check_timeout, listing_interval
 from civitai_ext._reading import models_in, text
 from civitai_ext._signal import Signal
 from civitai_ext._sync.transport import Transport
@@ -28,7 +28,6 @@ from civitai_ext.errors import (
     BadRequest,
     CivitaiError,
     ConnectionFailed,
-    InvalidRequest,
     NotFound,
     RateLimited,
     ServerError,
@@ -71,8 +70,7 @@ class Watch:
     """
 
     def __init__(self, workflow: Workflow, timeout: float | None, *, watched: bool) -> None:
-        if timeout is not None and not timeout >= 0:
-            raise InvalidRequest(f"timeout is {timeout}; it takes 0 seconds or more, or None for no end")
+        check_timeout(timeout)
         self.workflow = workflow
         self.timeout = timeout
         self.started = monotonic()

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
@@ -34,7 +35,7 @@ from civitai_api.runtime import UNSET
 from civitai_ext._checks import Validation, check
 from civitai_ext._filters import switches
 from civitai_ext._json_patch import difference
-from civitai_ext._polling import LONGEST_HOLD
+from civitai_ext._polling import LONGEST_HOLD, check_timeout
 from civitai_ext._reading import models_in, text
 from civitai_ext._submitting import WorkflowOptions, check_cost, check_hold, check_key, template_of, template_problems
 from civitai_ext._sync.export import save_zip
@@ -153,7 +154,7 @@ class Workflows:
                 raise BudgetExceeded(
                     f"It would cost {estimate}, and at most {max_cost:g} is allowed", estimate=estimate
                 )
-        hold = round(wait)
+        hold = ceil(wait)  # a part of a second would be none for the service
         switched = switches(hide_mature_content=hide_mature_content)
         request = submit_workflow.request(body=body, wait=hold or UNSET, **switched)
         try:
@@ -180,6 +181,7 @@ class Workflows:
         **options: Unpack[WorkflowOptions],
     ) -> Workflow:
         """Submit a workflow and wait until it is over: `submit` and `Workflow.wait` in one."""
+        check_timeout(timeout)  # before anything is paid for
         # What is ephemeral has to be waited for from the beginning: once it is over it is gone.
         hold = min(LONGEST_HOLD, LONGEST_HOLD if timeout is None else timeout) if options.get("ephemeral") else 0
         workflow = self.submit(
@@ -296,6 +298,7 @@ class Workflows:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
             NotFound: One of them is not there. It comes after all others.
         """
+        check_timeout(timeout)
         handles = self._all_taken(workflows)
         turn = Lock()
 
@@ -521,6 +524,8 @@ class Workflows:
         return workflow if isinstance(workflow, Workflow) else self.attach(workflow)
 
     def _all_taken(self, workflows: Iterable[Workflow | str]) -> Sequence[Workflow]:
+        if isinstance(workflows, (str, Workflow)):
+            return [self._taken(workflows)]  # a text is an id, and not several of one character
         if not isinstance(workflows, Iterable):
             raise InvalidRequest(f"{workflows!r} is neither a workflow nor several", hint="Give handles, or ids.")
         return [self._taken(each) for each in workflows]

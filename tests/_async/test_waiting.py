@@ -268,6 +268,23 @@ async def test_a_timeout_that_is_no_time(civitai: AsyncCivitai, timeout: float) 
         await civitai.workflows.attach("wf_1").wait(timeout)
 
 
+@pytest.mark.parametrize("timeout", [-1, math.nan, "10", True])
+@pytest.mark.parametrize("ephemeral", [False, True])
+async def test_a_timeout_that_is_no_time_is_told_before_anything_is_paid(
+    civitai: AsyncCivitai, emulator: Emulator, timeout: Any, ephemeral: bool
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        await civitai.workflows.run(EchoInput(message="x"), timeout=timeout, ephemeral=ephemeral)
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        await civitai.workflows.wait([], timeout)
+    assert not emulator.journal
+
+
+async def test_a_text_is_one_id(civitai: AsyncCivitai) -> None:
+    (workflow,) = await submitted(civitai, 1)
+    assert [each.id async for each in civitai.workflows.as_completed(workflow.id)] == [workflow.id]
+
+
 @pytest.mark.parametrize("cancel", [False, True])
 async def test_an_interrupt_can_cancel(slow: AsyncCivitai, cancel: bool) -> None:
     (workflow,) = await submitted(slow, 1)
@@ -323,6 +340,13 @@ async def test_an_ephemeral_workflow_that_ended_unseen_is_explained(slow: AsyncC
     emulator.clock.advance(60)
     with pytest.raises(errors.NotFound, match="It was ephemeral: the service forgot it"):
         await workflow.wait()
+
+
+async def test_a_part_of_a_second_is_time_to_wait_for_what_is_ephemeral(
+    civitai: AsyncCivitai, emulator: Emulator
+) -> None:
+    await civitai.workflows.submit(EchoInput(message="x"), ephemeral=True, wait=0.3)
+    assert dict(emulator.journal[-1].query)["wait"] == "1"
 
 
 @pytest.mark.parametrize("wait", [-1, 91])

@@ -266,6 +266,23 @@ def test_a_timeout_that_is_no_time(civitai: Civitai, timeout: float) -> None:
         civitai.workflows.attach("wf_1").wait(timeout)
 
 
+@pytest.mark.parametrize("timeout", [-1, math.nan, "10", True])
+@pytest.mark.parametrize("ephemeral", [False, True])
+def test_a_timeout_that_is_no_time_is_told_before_anything_is_paid(
+    civitai: Civitai, emulator: Emulator, timeout: Any, ephemeral: bool
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        civitai.workflows.run(EchoInput(message="x"), timeout=timeout, ephemeral=ephemeral)
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        civitai.workflows.wait([], timeout)
+    assert not emulator.journal
+
+
+def test_a_text_is_one_id(civitai: Civitai) -> None:
+    (workflow,) = submitted(civitai, 1)
+    assert [each.id for each in civitai.workflows.as_completed(workflow.id)] == [workflow.id]
+
+
 @pytest.mark.parametrize("cancel", [False, True])
 def test_an_interrupt_can_cancel(slow: Civitai, cancel: bool) -> None:
     (workflow,) = submitted(slow, 1)
@@ -321,6 +338,11 @@ def test_an_ephemeral_workflow_that_ended_unseen_is_explained(slow: Civitai, emu
     emulator.clock.advance(60)
     with pytest.raises(errors.NotFound, match="It was ephemeral: the service forgot it"):
         workflow.wait()
+
+
+def test_a_part_of_a_second_is_time_to_wait_for_what_is_ephemeral(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.workflows.submit(EchoInput(message="x"), ephemeral=True, wait=0.3)
+    assert dict(emulator.journal[-1].query)["wait"] == "1"
 
 
 @pytest.mark.parametrize("wait", [-1, 91])
