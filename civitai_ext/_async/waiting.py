@@ -145,8 +145,10 @@ class AsyncWaiting:
     async def _look(self, watch: AsyncWatch) -> bool:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
-            listed = len(self._watches) > MOST_HELD and not watch.alone
-            crowded = listed
+            left = watch.polling.left(monotonic())
+            # Whoever has no time for the next list looks once more alone, so that no end before the deadline is missed.
+            listed = len(self._watches) > MOST_HELD and not watch.alone and left > 0
+            crowded = listed or not left
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
             leads = listed and self._leader is None
@@ -155,12 +157,11 @@ class AsyncWaiting:
             watch.signal = AsyncSignal()
         if not listed:
             return await self._look_alone(watch, hold=not crowded)
-        left = watch.polling.left(monotonic())
         if leads:
             await self._lead(left)
         else:
             await watch.signal.wait(left)
-        return left > 0
+        return True
 
     async def _look_alone(self, watch: AsyncWatch, *, hold: bool) -> bool:
         workflow, polling = watch.workflow, watch.polling
@@ -169,7 +170,8 @@ class AsyncWaiting:
             return False
         if poll.pause:
             await self._transport.sleep(poll.pause)
-        self._held += poll.hold > 0
+        with self._lock:
+            self._held += poll.hold > 0
         try:
             workflow.snapshot = await self.read(workflow.id, hold=poll.hold)
         except BadRequest:
@@ -189,7 +191,8 @@ class AsyncWaiting:
             polling.answered()
             watch.trouble = None
         finally:
-            self._held -= poll.hold > 0
+            with self._lock:
+                self._held -= poll.hold > 0
         return True
 
     async def read(self, id: str, *, hold: int = 0) -> models.Workflow:

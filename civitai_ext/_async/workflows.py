@@ -10,6 +10,7 @@ from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 import attrs
@@ -302,7 +303,7 @@ class AsyncWorkflows:
         """
         check_timeout(timeout)
         handles = self._all_taken(workflows)
-        turn = Lock()
+        turn, started = Lock(), monotonic()
 
         def tell(progress: Progress) -> None:
             with turn:
@@ -310,7 +311,8 @@ class AsyncWorkflows:
                     on_progress(progress)
 
         async def wait_for(handle: AsyncWorkflow) -> None:
-            await handle.wait(timeout, on_progress=tell if on_progress is not None else None, raise_on_failure=False)
+            left = None if timeout is None else max(0.0, started + timeout - monotonic())
+            await handle.wait(left, on_progress=tell if on_progress is not None else None, raise_on_failure=False)
 
         failures: list[BaseException] = []
         try:

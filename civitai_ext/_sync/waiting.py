@@ -146,8 +146,10 @@ class Waiting:
     def _look(self, watch: Watch) -> bool:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
-            listed = len(self._watches) > MOST_HELD and not watch.alone
-            crowded = listed
+            left = watch.polling.left(monotonic())
+            # Whoever has no time for the next list looks once more alone, so that no end before the deadline is missed.
+            listed = len(self._watches) > MOST_HELD and not watch.alone and left > 0
+            crowded = listed or not left
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
             leads = listed and self._leader is None
@@ -156,12 +158,11 @@ class Waiting:
             watch.signal = Signal()
         if not listed:
             return self._look_alone(watch, hold=not crowded)
-        left = watch.polling.left(monotonic())
         if leads:
             self._lead(left)
         else:
             watch.signal.wait(left)
-        return left > 0
+        return True
 
     def _look_alone(self, watch: Watch, *, hold: bool) -> bool:
         workflow, polling = watch.workflow, watch.polling
@@ -170,7 +171,8 @@ class Waiting:
             return False
         if poll.pause:
             self._transport.sleep(poll.pause)
-        self._held += poll.hold > 0
+        with self._lock:
+            self._held += poll.hold > 0
         try:
             workflow.snapshot = self.read(workflow.id, hold=poll.hold)
         except BadRequest:
@@ -190,7 +192,8 @@ class Waiting:
             polling.answered()
             watch.trouble = None
         finally:
-            self._held -= poll.hold > 0
+            with self._lock:
+                self._held -= poll.hold > 0
         return True
 
     def read(self, id: str, *, hold: int = 0) -> models.Workflow:

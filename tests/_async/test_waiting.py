@@ -245,6 +245,30 @@ async def test_a_crowd_keeps_its_time(slow: AsyncCivitai) -> None:
     assert time.monotonic() - began < 5
 
 
+async def test_a_crowd_without_time_is_looked_at_once(slow: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(slow, 40)
+    emulator.clock.advance(60)
+    done = await slow.workflows.wait(workflows, timeout=0)
+    assert {each.status for each in done} == {"succeeded"}
+
+
+async def test_the_time_is_for_all_of_them(slow: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(slow, 260)
+    emulator.journal.clear()
+    with pytest.raises(errors.WaitTimeout, match="260 of 260"):
+        await slow.workflows.wait(workflows, timeout=1)
+    last = [dict(each.query) for each in emulator.journal if each.path.endswith(workflows[-1].id)]
+    assert last == [{}], "those that had to wait for others have no time of their own"
+
+
+async def test_a_timeout_is_told_where_canceling_fails(slow: AsyncCivitai, emulator: Emulator) -> None:
+    (workflow,) = await submitted(slow, 1)
+    emulator.faults.add(f"PUT {WORKFLOWS}/*", status=400)
+    with pytest.raises(errors.WaitTimeout) as caught:
+        await workflow.wait(timeout=0, cancel_on_timeout=True)
+    assert "could not be canceled" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize("wrong", [5, ["wf_1", 5], [None]])
 async def test_what_is_no_workflow_is_not_waited_for(civitai: AsyncCivitai, emulator: Emulator, wrong: Any) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"5 is neither a workflow nor several|is not the id of a workflow"):
