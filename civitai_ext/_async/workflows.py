@@ -39,7 +39,7 @@ from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._async.waiting import GONE, AsyncWaiting
 from civitai_ext._async.workflow import DEFAULT_TIMEOUT, AsyncWorkflow
 from civitai_ext._checks import Validation, check
-from civitai_ext._filters import switches
+from civitai_ext._filters import a_segment, switches
 from civitai_ext._json_patch import difference
 from civitai_ext._polling import LONGEST_HOLD, check_timeout
 from civitai_ext._reading import models_in, text
@@ -603,19 +603,12 @@ def _raise_first(failures: Sequence[BaseException]) -> None:
 
 
 def _id(value: Any) -> str:
-    """An id that can stand in a path; what it looks like beyond that is the service's business."""
-    return _segment(value, "the id of a workflow")
+    return a_segment(value, "the id of a workflow")
 
 
 def _step(value: Any) -> str:
-    return _segment(value, "the name of a step")
+    return a_segment(value, "the name of a step")
 
 
 def _tag(value: Any) -> str:
-    return _segment(value, "a tag")
-
-
-def _segment(value: Any, what: str) -> str:
-    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
-        raise InvalidRequest(f"{value!r} is not {what}")
-    return value
+    return a_segment(value, "a tag")
