@@ -12,6 +12,7 @@ from civitai_ext.errors import InvalidRequest, UnexpectedResponse
 __all__ = [
     "a_number",
     "a_place",
+    "a_segment",
     "a_text",
     "as_a_list",
     "ids_in",
@@ -101,6 +102,21 @@ def one_of(name: str, value: T, kind: Any) -> T:
 def _known(kind: Any) -> tuple[str, ...]:
     """The values of an open enum, which is `Literal[…] | str`."""
     return tuple(value for member in get_args(kind) for value in get_args(member))
+
+
+def a_segment(value: Any, what: str) -> str:
+    """A name that can stand in a path; what it looks like beyond that is the service's business.
+
+    Args:
+        value: The name.
+        what: What it names, such as `the id of a blob`.
+
+    Raises:
+        InvalidRequest: It cannot stand there.
+    """
+    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
+        raise InvalidRequest(f"{value!r} is not {what}")
+    return value
 
 
 def a_text(name: str, value: str | None, *, most: int | None = None) -> str | None:

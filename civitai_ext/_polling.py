@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final
 
 import attrs
 
 from civitai_api.orchestration.models import Workflow
-from civitai_ext._reading import text
+from civitai_ext._reading import number, text
+from civitai_ext.errors import InvalidRequest
 
-__all__ = ["LONGEST_HOLD", "MOST_HELD", "Listing", "Poll", "Polling", "listing_interval"]
+__all__ = [
+    "LONGEST_HOLD",
+    "MOST_HELD",
+    "Listing",
+    "Poll",
+    "Polling",
+    "can_be_listed",
+    "check_timeout",
+    "listing_interval",
+]
 
 LONGEST_HOLD: Final = 90.0
 """Seconds that the service may hold a request; a gateway ends every request at 100."""
@@ -120,6 +131,16 @@ class Polling:
         pause = _CADENCE[min(self._plain_looks, len(_CADENCE) - 1)]
         self._plain_looks += 1
         return pause
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Check for how long something is to be waited for.
+
+    Raises:
+        InvalidRequest: It is no time.
+    """
+    if timeout is not None and timeout != inf and (number(timeout) is None or timeout < 0):
+        raise InvalidRequest(f"timeout is {timeout!r}; it takes 0 seconds or more, or None for no end")
 
 
 def _growing(elapsed: float) -> float:

@@ -17,6 +17,7 @@ from civitai_ext.errors import InvalidRequest
 __all__ = ["ArgumentReference", "OutputReference", "Step", "StepLike", "arguments", "build_steps"]
 
 _ARGUMENTS = "$arguments"
+_NOT_IN_TEXT = "A reference cannot be a part of a text: its value is not there yet. Let it be the whole value."
 
 
 class OutputReference(Reference):
@@ -43,10 +44,13 @@ class OutputReference(Reference):
         return self[head + "".join(part.capitalize() for part in rest)]
 
     def __getitem__(self, key: str | int) -> OutputReference:
-        return OutputReference(self._step, f"{self.path}[{key}]" if isinstance(key, int) else f"{self.path}.{key}")
+        return OutputReference(self._step, f"{self.path}{_place(key)}")
 
     def __iter__(self) -> Any:
         raise TypeError(f"{self!r} is not there yet, so its items cannot be gone through; name one by its index")
+
+    def __format__(self, spec: str) -> str:
+        raise InvalidRequest(_NOT_IN_TEXT)
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON form, except that the step stands in place of its name until the workflow names it."""
@@ -71,12 +75,13 @@ class ArgumentReference(Reference):
         super().__init__(_ARGUMENTS, path)
 
     def __getitem__(self, key: str | int) -> ArgumentReference:
-        if isinstance(key, int):
-            return ArgumentReference(f"{self.path}[{key}]")
-        return ArgumentReference(f"{self.path}.{key}" if self.path else key)
+        return ArgumentReference(f"{self.path}{_place(key)}".removeprefix("."))
 
     def __iter__(self) -> Any:
         raise TypeError("arguments cannot be gone through; name one by its key")
+
+    def __format__(self, spec: str) -> str:
+        raise InvalidRequest(_NOT_IN_TEXT)
 
     def __repr__(self) -> str:
         return f"<arguments: {self.path}>"
@@ -104,7 +109,7 @@ class Step:
         metadata: Values of your own, kept with the step.
 
     Raises:
-        InvalidRequest: The step type is missing or contradicts the input.
+        InvalidRequest: The step type is missing or contradicts the input, or an option is of a wrong type.
 
     >>> from civitai_api.orchestration.models import Flux2KleinCreateImageInput
     >>> Step(Flux2KleinCreateImageInput(prompt="a cat"), name="hero")
@@ -134,6 +139,15 @@ class Step:
             )
         if type is not None and known is not None and type != known:
             raise InvalidRequest(f"{input.__class__.__name__} is the input of a step of type {known!r}, not {type!r}")
+        for option, value, fits, words in (
+            ("name", name, isinstance(name, str) and name != "", "a text that is not empty"),
+            ("priority", priority, isinstance(priority, str), "a text"),
+            ("timeout", timeout, _is_span(timeout), "a timedelta of 0 or more, or a text such as '00:10:00'"),
+            ("retries", retries, _is_count(retries), "an integer, 0 or more"),
+            ("metadata", metadata, isinstance(metadata, Mapping), "a map"),
+        ):
+            if value is not None and not fits:
+                raise InvalidRequest(f"{option} of a step is {value!r}; it takes {words}")
         self.priority = priority
         self.timeout = timeout
         self.retries = retries
@@ -261,6 +275,15 @@ def _check_arguments(templates: Sequence[Mapping[str, Any]], arguments: Mapping[
                 )
 
 
+def _place(key: str | int) -> str:
+    """A key or an index as it continues the path of a reference."""
+    if isinstance(key, str) and key:
+        return f".{key}"
+    if _is_count(key):
+        return f"[{key}]"
+    raise InvalidRequest(f"A reference cannot lead to [{key!r}]; it takes a name, or an index of 0 or more")
+
+
 def _references(value: Any) -> Iterator[tuple[str, str]]:
     """The name and the path of every reference in an input."""
     if isinstance(value, dict):
@@ -272,6 +295,14 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for item in value:
             yield from _references(item)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, timedelta) and value >= timedelta())
 
 
 def timespan(span: timedelta) -> str:

@@ -24,6 +24,7 @@ from civitai_ext._async.output import AsyncOutput
 from civitai_ext._async.signed_urls import send_signed
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._disk import AsyncDisk, is_folder
+from civitai_ext._filters import a_segment
 from civitai_ext._media import START, media_type_of
 from civitai_ext._options import CallOptions
 from civitai_ext._outputs import blob_stem
@@ -286,7 +287,4 @@ async def _pieces(source: Source, on_progress: Callable[[int, int], object] | No
 
 
 def _id(value: Any) -> str:
-    """An id that can stand in a path; what it looks like beyond that is the service's business."""
-    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
-        raise InvalidRequest(f"{value!r} is not the id of a blob")
-    return value
+    return a_segment(value, "the id of a blob")

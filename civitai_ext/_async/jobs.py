@@ -37,6 +37,7 @@ from civitai_ext._async.blob_files import Exists, has_run_out, save_blob
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import is_throttled
+from civitai_ext._filters import a_segment
 from civitai_ext._job_states import (
     is_late,
     is_over,
@@ -634,9 +635,7 @@ def _may_have_arrived(error: CivitaiError) -> bool:
 
 
 def _id(value: Any, what: str = "the id of a job") -> str:
-    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
-        raise InvalidRequest(f"{value!r} is not {what}")
-    return value
+    return a_segment(value, what)
 
 
 def _mapping(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | Unset:

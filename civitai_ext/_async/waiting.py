@@ -19,7 +19,7 @@ from civitai_api.runtime import UNSET
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import RetryPolicy
 from civitai_ext._known import KnownWorkflow
-from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, listing_interval
+from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, check_timeout, listing_interval
 from civitai_ext._reading import models_in, text
 from civitai_ext._signal import AsyncSignal
 from civitai_ext.errors import (
@@ -27,7 +27,6 @@ from civitai_ext.errors import (
     BadRequest,
     CivitaiError,
     ConnectionFailed,
-    InvalidRequest,
     NotFound,
     RateLimited,
     ServerError,
@@ -67,8 +66,7 @@ class AsyncWatch:
     """
 
     def __init__(self, workflow: KnownWorkflow, timeout: float | None, *, watched: bool) -> None:
-        if timeout is not None and not timeout >= 0:
-            raise InvalidRequest(f"timeout is {timeout}; it takes 0 seconds or more, or None for no end")
+        check_timeout(timeout)
         self.workflow = workflow
         self.timeout = timeout
         self.started = monotonic()
@@ -166,8 +164,10 @@ class AsyncWaiting:
     async def _look(self, watch: AsyncWatch) -> bool:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
-            listed = len(self._watches) + len(self._queued) > MOST_HELD and not watch.alone
-            crowded = listed
+            left = watch.polling.left(monotonic())
+            # Whoever has no time for the next list looks once more alone, so that no end before the deadline is missed.
+            listed = len(self._watches) + len(self._queued) > MOST_HELD and not watch.alone and left > 0
+            crowded = listed or not left
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
             leads = listed and self._leader is None
@@ -176,12 +176,11 @@ class AsyncWaiting:
             watch.signal = AsyncSignal()
         if not listed:
             return await self._look_alone(watch, hold=not crowded)
-        left = watch.polling.left(monotonic())
         if leads:
             await self._lead(left)
         else:
             await watch.signal.wait(left)
-        return left > 0
+        return True
 
     async def _look_alone(self, watch: AsyncWatch, *, hold: bool) -> bool:
         workflow, polling = watch.workflow, watch.polling
@@ -190,7 +189,8 @@ class AsyncWaiting:
             return False
         if poll.pause:
             await self._transport.sleep(poll.pause)
-        self._held += poll.hold > 0
+        with self._lock:
+            self._held += poll.hold > 0
         try:
             workflow.snapshot = await self.read(workflow.id, hold=poll.hold)
         except BadRequest:
@@ -210,7 +210,8 @@ class AsyncWaiting:
             polling.answered()
             watch.trouble = None
         finally:
-            self._held -= poll.hold > 0
+            with self._lock:
+                self._held -= poll.hold > 0
         return True
 
     async def read(self, id: str, *, hold: int = 0) -> models.Workflow:

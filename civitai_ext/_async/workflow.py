@@ -183,9 +183,12 @@ class AsyncWorkflow(KnownWorkflow):
                 async for progress in changes:
                     if on_progress is not None:
                         on_progress(progress)
-        except WaitTimeout:
+        except WaitTimeout as error:
             if cancel_on_timeout:
-                await self.cancel()
+                try:
+                    await self.cancel()
+                except CivitaiError as failure:
+                    error.add_note(f"And it could not be canceled: {failure}")
             raise
         except asyncio.CancelledError:
             if cancel_on_interrupt:

@@ -7,8 +7,10 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 import attrs
@@ -26,7 +28,7 @@ from civitai_ext._async.workflow import DEFAULT_TIMEOUT, AsyncWorkflow
 from civitai_ext._async.workflow_service import AsyncWorkflowService, AsyncWorkflowSteps, checked_id
 from civitai_ext._checks import Validation, check
 from civitai_ext._filters import switches
-from civitai_ext._polling import LONGEST_HOLD
+from civitai_ext._polling import LONGEST_HOLD, check_timeout
 from civitai_ext._reading import models_in, text
 from civitai_ext._submitting import WorkflowOptions, check_cost, check_hold, check_key, template_of, template_problems
 from civitai_ext._together import AsyncTogether
@@ -140,7 +142,7 @@ class AsyncWorkflows(AsyncWorkflowService):
                 raise BudgetExceeded(
                     f"It would cost {estimate}, and at most {max_cost:g} is allowed", estimate=estimate
                 )
-        hold = round(wait)
+        hold = ceil(wait)  # a part of a second would be none for the service
         switched = switches(hide_mature_content=hide_mature_content)
         request = submit_workflow.request(body=body, wait=hold or UNSET, **switched)
         try:
@@ -167,6 +169,7 @@ class AsyncWorkflows(AsyncWorkflowService):
         **options: Unpack[WorkflowOptions],
     ) -> AsyncWorkflow:
         """Submit a workflow and wait until it is over: `submit` and `AsyncWorkflow.wait` in one."""
+        check_timeout(timeout)  # before anything is paid for
         # What is ephemeral has to be waited for from the beginning: once it is over it is gone.
         hold = min(LONGEST_HOLD, LONGEST_HOLD if timeout is None else timeout) if options.get("ephemeral") else 0
         workflow = await self.submit(
@@ -283,8 +286,9 @@ class AsyncWorkflows(AsyncWorkflowService):
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
             NotFound: One of them is not there. It comes after all others.
         """
+        check_timeout(timeout)
         handles = self._all_taken(workflows)
-        turn = Lock()
+        turn, started = Lock(), monotonic()
 
         def tell(progress: Progress) -> None:
             with turn:
@@ -298,7 +302,8 @@ class AsyncWorkflows(AsyncWorkflowService):
                 async def wait_for(handle: AsyncWorkflow) -> None:
                     take(handle)
                     watcher = tell if on_progress is not None else None
-                    await handle.wait(timeout, on_progress=watcher, raise_on_failure=False)
+                    left = None if timeout is None else max(0.0, started + timeout - monotonic())
+                    await handle.wait(left, on_progress=watcher, raise_on_failure=False)
 
                 async for handle, failure in AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles):
                     if failure is None:
@@ -435,6 +440,8 @@ class AsyncWorkflows(AsyncWorkflowService):
         return workflow if isinstance(workflow, AsyncWorkflow) else self.attach(workflow)
 
     def _all_taken(self, workflows: Iterable[AsyncWorkflow | str]) -> Sequence[AsyncWorkflow]:
+        if isinstance(workflows, (str, AsyncWorkflow)):
+            return [self._taken(workflows)]  # a text is an id, and not several of one character
         if not isinstance(workflows, Iterable):
             raise InvalidRequest(f"{workflows!r} is neither a workflow nor several", hint="Give handles, or ids.")
         return [self._taken(each) for each in workflows]

@@ -21,6 +21,7 @@ from civitai_api.orchestration.models import Blob, BlobArchiveOutput, ConsumerBl
 from civitai_api.runtime import UNSET
 from civitai_ext._answers import unexpected
 from civitai_ext._disk import Disk, is_folder
+from civitai_ext._filters import a_segment
 from civitai_ext._media import START, media_type_of
 from civitai_ext._options import CallOptions
 from civitai_ext._outputs import blob_stem
@@ -285,7 +286,4 @@ def _pieces(source: Source, on_progress: Callable[[int, int], object] | None) ->
 
 
 def _id(value: Any) -> str:
-    """An id that can stand in a path; what it looks like beyond that is the service's business."""
-    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
-        raise InvalidRequest(f"{value!r} is not the id of a blob")
-    return value
+    return a_segment(value, "the id of a blob")

@@ -19,7 +19,7 @@ from civitai_api.orchestration.api.workflows import get_workflow, query_workflow
 from civitai_api.runtime import UNSET
 from civitai_ext._backoff import RetryPolicy
 from civitai_ext._known import KnownWorkflow
-from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, listing_interval
+from civitai_ext._polling import MOST_HELD, Listing, Polling, can_be_listed, check_timeout, listing_interval
 from civitai_ext._reading import models_in, text
 from civitai_ext._signal import Signal
 from civitai_ext._sync.transport import Transport
@@ -28,7 +28,6 @@ from civitai_ext.errors import (
     BadRequest,
     CivitaiError,
     ConnectionFailed,
-    InvalidRequest,
     NotFound,
     RateLimited,
     ServerError,
@@ -68,8 +67,7 @@ class Watch:
     """
 
     def __init__(self, workflow: KnownWorkflow, timeout: float | None, *, watched: bool) -> None:
-        if timeout is not None and not timeout >= 0:
-            raise InvalidRequest(f"timeout is {timeout}; it takes 0 seconds or more, or None for no end")
+        check_timeout(timeout)
         self.workflow = workflow
         self.timeout = timeout
         self.started = monotonic()
@@ -167,8 +165,10 @@ class Waiting:
     def _look(self, watch: Watch) -> bool:
         """Look at a workflow, alone or with others; tell whether there was time for it."""
         with self._lock:
-            listed = len(self._watches) + len(self._queued) > MOST_HELD and not watch.alone
-            crowded = listed
+            left = watch.polling.left(monotonic())
+            # Whoever has no time for the next list looks once more alone, so that no end before the deadline is missed.
+            listed = len(self._watches) + len(self._queued) > MOST_HELD and not watch.alone and left > 0
+            crowded = listed or not left
             if listed and not can_be_listed(watch.workflow.snapshot):
                 listed, watch.alone = False, watch.workflow.snapshot is not None
             leads = listed and self._leader is None
@@ -177,12 +177,11 @@ class Waiting:
             watch.signal = Signal()
         if not listed:
             return self._look_alone(watch, hold=not crowded)
-        left = watch.polling.left(monotonic())
         if leads:
             self._lead(left)
         else:
             watch.signal.wait(left)
-        return left > 0
+        return True
 
     def _look_alone(self, watch: Watch, *, hold: bool) -> bool:
         workflow, polling = watch.workflow, watch.polling
@@ -191,7 +190,8 @@ class Waiting:
             return False
         if poll.pause:
             self._transport.sleep(poll.pause)
-        self._held += poll.hold > 0
+        with self._lock:
+            self._held += poll.hold > 0
         try:
             workflow.snapshot = self.read(workflow.id, hold=poll.hold)
         except BadRequest:
@@ -211,7 +211,8 @@ class Waiting:
             polling.answered()
             watch.trouble = None
         finally:
-            self._held -= poll.hold > 0
+            with self._lock:
+                self._held -= poll.hold > 0
         return True
 
     def read(self, id: str, *, hold: int = 0) -> models.Workflow:

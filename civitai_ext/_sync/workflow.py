@@ -183,9 +183,12 @@ class Workflow(KnownWorkflow):
                 for progress in changes:
                     if on_progress is not None:
                         on_progress(progress)
-        except WaitTimeout:
+        except WaitTimeout as error:
             if cancel_on_timeout:
-                self.cancel()
+                try:
+                    self.cancel()
+                except CivitaiError as failure:
+                    error.add_note(f"And it could not be canceled: {failure}")
             raise
         except KeyboardInterrupt:
             if cancel_on_interrupt:

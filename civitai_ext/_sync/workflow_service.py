@@ -24,7 +24,7 @@ from civitai_api.orchestration.api.workflows import (
     update_workflow,
 )
 from civitai_api.runtime import UNSET
-from civitai_ext._filters import switches
+from civitai_ext._filters import a_segment, switches
 from civitai_ext._json_patch import difference
 from civitai_ext._sync.transport import Transport
 from civitai_ext._sync.waiting import GONE, Waiting
@@ -171,19 +171,17 @@ class WorkflowSteps:
 
 
 def checked_id(value: Any) -> str:
-    """An id that can stand in a path; what it looks like beyond that is the service's business."""
-    return _segment(value, "the id of a workflow")
+    """Check the id of a workflow.
+
+    Raises:
+        InvalidRequest: No workflow can have such an id.
+    """
+    return a_segment(value, "the id of a workflow")
 
 
 def _step(value: Any) -> str:
-    return _segment(value, "the name of a step")
+    return a_segment(value, "the name of a step")
 
 
 def _tag(value: Any) -> str:
-    return _segment(value, "a tag")
-
-
-def _segment(value: Any, what: str) -> str:
-    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
-        raise InvalidRequest(f"{value!r} is not {what}")
-    return value
+    return a_segment(value, "a tag")

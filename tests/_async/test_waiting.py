@@ -256,6 +256,30 @@ async def test_a_crowd_keeps_its_time(slow: AsyncCivitai) -> None:
     assert time.monotonic() - began < 5
 
 
+async def test_a_crowd_without_time_is_looked_at_once(slow: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(slow, 40)
+    emulator.clock.advance(60)
+    done = await slow.workflows.wait(workflows, timeout=0)
+    assert {each.status for each in done} == {"succeeded"}
+
+
+async def test_the_time_is_for_all_of_them(slow: AsyncCivitai, emulator: Emulator) -> None:
+    workflows = await submitted(slow, 260)
+    emulator.journal.clear()
+    with pytest.raises(errors.WaitTimeout, match="260 of 260"):
+        await slow.workflows.wait(workflows, timeout=1)
+    last = [dict(each.query) for each in emulator.journal if each.path.endswith(workflows[-1].id)]
+    assert last == [{}], "those that had to wait for others have no time of their own"
+
+
+async def test_a_timeout_is_told_where_canceling_fails(slow: AsyncCivitai, emulator: Emulator) -> None:
+    (workflow,) = await submitted(slow, 1)
+    emulator.faults.add(f"PUT {WORKFLOWS}/*", status=400)
+    with pytest.raises(errors.WaitTimeout) as caught:
+        await workflow.wait(timeout=0, cancel_on_timeout=True)
+    assert "could not be canceled" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize("wrong", [5, ["wf_1", 5], [None]])
 async def test_what_is_no_workflow_is_not_waited_for(civitai: AsyncCivitai, emulator: Emulator, wrong: Any) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"5 is neither a workflow nor several|is not the id of a workflow"):
@@ -277,6 +301,23 @@ async def test_an_interrupt_in_a_callback_leaves_nobody_waiting(slow: AsyncCivit
 async def test_a_timeout_that_is_no_time(civitai: AsyncCivitai, timeout: float) -> None:
     with pytest.raises(errors.InvalidRequest, match="timeout is"):
         await civitai.workflows.attach("wf_1").wait(timeout)
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, "10", True])
+@pytest.mark.parametrize("ephemeral", [False, True])
+async def test_a_timeout_that_is_no_time_is_told_before_anything_is_paid(
+    civitai: AsyncCivitai, emulator: Emulator, timeout: Any, ephemeral: bool
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        await civitai.workflows.run(EchoInput(message="x"), timeout=timeout, ephemeral=ephemeral)
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        await civitai.workflows.wait([], timeout)
+    assert not emulator.journal
+
+
+async def test_a_text_is_one_id(civitai: AsyncCivitai) -> None:
+    (workflow,) = await submitted(civitai, 1)
+    assert [each.id async for each in civitai.workflows.as_completed(workflow.id)] == [workflow.id]
 
 
 @pytest.mark.parametrize("cancel", [False, True])
@@ -334,6 +375,13 @@ async def test_an_ephemeral_workflow_that_ended_unseen_is_explained(slow: AsyncC
     emulator.clock.advance(60)
     with pytest.raises(errors.NotFound, match="It was ephemeral: the service forgot it"):
         await workflow.wait()
+
+
+async def test_a_part_of_a_second_is_time_to_wait_for_what_is_ephemeral(
+    civitai: AsyncCivitai, emulator: Emulator
+) -> None:
+    await civitai.workflows.submit(EchoInput(message="x"), ephemeral=True, wait=0.3)
+    assert dict(emulator.journal[-1].query)["wait"] == "1"
 
 
 @pytest.mark.parametrize("wait", [-1, 91])

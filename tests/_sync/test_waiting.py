@@ -254,6 +254,30 @@ def test_a_crowd_keeps_its_time(slow: Civitai) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_a_crowd_without_time_is_looked_at_once(slow: Civitai, emulator: Emulator) -> None:
+    workflows = submitted(slow, 40)
+    emulator.clock.advance(60)
+    done = slow.workflows.wait(workflows, timeout=0)
+    assert {each.status for each in done} == {"succeeded"}
+
+
+def test_the_time_is_for_all_of_them(slow: Civitai, emulator: Emulator) -> None:
+    workflows = submitted(slow, 260)
+    emulator.journal.clear()
+    with pytest.raises(errors.WaitTimeout, match="260 of 260"):
+        slow.workflows.wait(workflows, timeout=1)
+    last = [dict(each.query) for each in emulator.journal if each.path.endswith(workflows[-1].id)]
+    assert last == [{}], "those that had to wait for others have no time of their own"
+
+
+def test_a_timeout_is_told_where_canceling_fails(slow: Civitai, emulator: Emulator) -> None:
+    (workflow,) = submitted(slow, 1)
+    emulator.faults.add(f"PUT {WORKFLOWS}/*", status=400)
+    with pytest.raises(errors.WaitTimeout) as caught:
+        workflow.wait(timeout=0, cancel_on_timeout=True)
+    assert "could not be canceled" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize("wrong", [5, ["wf_1", 5], [None]])
 def test_what_is_no_workflow_is_not_waited_for(civitai: Civitai, emulator: Emulator, wrong: Any) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"5 is neither a workflow nor several|is not the id of a workflow"):
@@ -275,6 +299,23 @@ def test_an_interrupt_in_a_callback_leaves_nobody_waiting(slow: Civitai) -> None
 def test_a_timeout_that_is_no_time(civitai: Civitai, timeout: float) -> None:
     with pytest.raises(errors.InvalidRequest, match="timeout is"):
         civitai.workflows.attach("wf_1").wait(timeout)
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, "10", True])
+@pytest.mark.parametrize("ephemeral", [False, True])
+def test_a_timeout_that_is_no_time_is_told_before_anything_is_paid(
+    civitai: Civitai, emulator: Emulator, timeout: Any, ephemeral: bool
+) -> None:
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        civitai.workflows.run(EchoInput(message="x"), timeout=timeout, ephemeral=ephemeral)
+    with pytest.raises(errors.InvalidRequest, match="timeout is"):
+        civitai.workflows.wait([], timeout)
+    assert not emulator.journal
+
+
+def test_a_text_is_one_id(civitai: Civitai) -> None:
+    (workflow,) = submitted(civitai, 1)
+    assert [each.id for each in civitai.workflows.as_completed(workflow.id)] == [workflow.id]
 
 
 @pytest.mark.parametrize("cancel", [False, True])
@@ -332,6 +373,11 @@ def test_an_ephemeral_workflow_that_ended_unseen_is_explained(slow: Civitai, emu
     emulator.clock.advance(60)
     with pytest.raises(errors.NotFound, match="It was ephemeral: the service forgot it"):
         workflow.wait()
+
+
+def test_a_part_of_a_second_is_time_to_wait_for_what_is_ephemeral(civitai: Civitai, emulator: Emulator) -> None:
+    civitai.workflows.submit(EchoInput(message="x"), ephemeral=True, wait=0.3)
+    assert dict(emulator.journal[-1].query)["wait"] == "1"
 
 
 @pytest.mark.parametrize("wait", [-1, 91])

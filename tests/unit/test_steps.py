@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -138,3 +139,35 @@ def test_timespans_read_back(span: timedelta) -> None:
     day, _, clock = text.partition(".") if "." in text.partition(":")[0] else ("0", "", text)
     hours, minutes, seconds = clock.split(":")
     assert timedelta(days=int(day), hours=int(hours), minutes=int(minutes), seconds=float(seconds)) == span
+
+
+def test_references_are_no_part_of_a_text() -> None:
+    for reference in (hero().output.images[0].url, arguments["prompt"]):
+        with pytest.raises(InvalidRequest, match="cannot be a part of a text"):
+            format(reference)
+
+
+@pytest.mark.parametrize("key", [-1, 1.5, True, slice(0, 2), None, ""])
+def test_references_lead_to_names_and_places(key: Any) -> None:
+    for root in (hero().output.images, arguments["images"], arguments):
+        with pytest.raises(InvalidRequest, match="a name, or an index of 0 or more"):
+            root[key]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", 5),
+        ("name", ""),
+        ("priority", 1),
+        ("timeout", 600),
+        ("timeout", timedelta(seconds=-1)),
+        ("retries", "three"),
+        ("retries", -1),
+        ("retries", True),
+        ("metadata", ["x"]),
+    ],
+)
+def test_options_of_a_wrong_type_are_named(name: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} of a step is {re.escape(repr(value))}; it takes"):
+        hero(**{name: value})
