@@ -342,7 +342,8 @@ def _hash_file(
     if known is not None and (known["blake3"] is not None or not blake3):
         if on_progress is not None:
             on_progress(status.st_size, status.st_size)
-        return FileHashes(**known if blake3 else known | {"blake3": None})
+        remembered = FileHashes(**known)
+        return remembered if blake3 else attrs.evolve(remembered, blake3=None)
     hasher = Hasher(path, blake3=blake3)
     with path.open("rb", buffering=0) as file:
         before, done = os.fstat(file.fileno()), 0
