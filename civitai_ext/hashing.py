@@ -231,8 +231,9 @@ class Hasher:
         block = self._blocks[self._at][: self._filled]
         if not block:
             return
-        self._sample.update(block[max(0, _SAMPLE[0] - self._size) : max(0, _SAMPLE[1] - self._size)])
+        # Before anything else: where it raises, the next call does so too.
         parts = [block, self._after_header(block), block]
+        self._sample.update(block[max(0, _SAMPLE[0] - self._size) : max(0, _SAMPLE[1] - self._size)])
         for number, (lane, part) in enumerate(zip(self._lanes, parts, strict=True)):
             if not part:
                 continue
@@ -259,9 +260,10 @@ class Hasher:
             if len(self._start) > PREFIX + 1:
                 self._header = SafetensorsHeader.parse(self._start)
             else:
-                self._start_size = header_length(self._start)
-                if self._start_size is None and self._must_be_safetensors:
+                length = header_length(self._start)
+                if length is None and self._must_be_safetensors:
                     raise InvalidFile("it is no safetensors file, whatever its name says")
+                self._start_size = length
         except InvalidFile as error:
             raise InvalidFile(error.message, path=self._path) from error
 

@@ -250,8 +250,16 @@ def test_a_page_in_place_of_a_model_is_told_early() -> None:
     hasher.update(b"<!DOCTYPE html>")
     with pytest.raises(errors.InvalidFile, match=r"model\.safetensors: it is no safetensors file"):
         hasher.digests()
-    with pytest.raises(errors.InvalidFile, match="it is no safetensors file"):
-        Hasher("model.safetensors").update(noise(3_000_000))
+
+
+@pytest.mark.parametrize("start", [b"<!DOCTYPE html>", packed(b"")[:20], (9).to_bytes(8, "little") + b"{nothing}"])
+def test_what_is_broken_stays_so(start: bytes) -> None:
+    hasher = Hasher("model.safetensors", blake3=False)
+    for _ in range(3):
+        with pytest.raises(errors.InvalidFile):
+            hasher.update(start + noise(3_000_000))
+        with pytest.raises(errors.InvalidFile):
+            hasher.digests()
 
 
 def test_no_thread_is_left(tmp_path: Path) -> None:
