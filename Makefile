@@ -50,6 +50,7 @@ bench: $(VENV)/ready  ## measure the budgets
 	$(BIN)/python benchmarks/budgets.py
 	$(BIN)/python benchmarks/crawl.py
 	$(BIN)/python benchmarks/waiting.py
+	$(BIN)/python benchmarks/hashing.py
 
 clean:  ## remove what can be made again
 	rm -rf $(VENV) dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -34,10 +34,16 @@ if TYPE_CHECKING:
     from civitai_ext.air import AirError as AirError
     from civitai_ext.errors import CivitaiError as CivitaiError
     from civitai_ext.estimates import Estimate as Estimate
+    from civitai_ext.hashing import FileHashes as FileHashes
+    from civitai_ext.hashing import Hasher as Hasher
+    from civitai_ext.hashing import hash_file as hash_file
+    from civitai_ext.hashing import hash_files as hash_files
     from civitai_ext.jobs import image_job as image_job
     from civitai_ext.levels import BrowsingLevel as BrowsingLevel
     from civitai_ext.levels import NsfwLevel as NsfwLevel
     from civitai_ext.progress import Progress as Progress
+    from civitai_ext.safetensors import SafetensorsHeader as SafetensorsHeader
+    from civitai_ext.safetensors import read_safetensors as read_safetensors
     from civitai_ext.steps import Step as Step
     from civitai_ext.steps import arguments as arguments
 
@@ -53,18 +59,24 @@ __all__ = [
     "Civitai",
     "CivitaiError",
     "Estimate",
+    "FileHashes",
+    "Hasher",
     "JobBatch",
     "NsfwLevel",
     "Output",
     "Pager",
     "Progress",
     "RetryPolicy",
+    "SafetensorsHeader",
     "Step",
     "Workflow",
     "__version__",
     "arguments",
     "errors",
+    "hash_file",
+    "hash_files",
     "image_job",
+    "read_safetensors",
 ]
 
 _WHERE = {
@@ -79,16 +91,22 @@ _WHERE = {
     "Civitai": "_sync.client",
     "CivitaiError": "errors",
     "Estimate": "estimates",
+    "FileHashes": "hashing",
+    "Hasher": "hashing",
     "JobBatch": "_sync.jobs",
     "NsfwLevel": "levels",
     "Output": "_sync.output",
     "Pager": "_sync.pager",
     "Progress": "progress",
     "RetryPolicy": "_backoff",
+    "SafetensorsHeader": "safetensors",
     "Step": "steps",
     "Workflow": "_sync.workflow",
     "arguments": "steps",
+    "hash_file": "hashing",
+    "hash_files": "hashing",
     "image_job": "jobs",
+    "read_safetensors": "safetensors",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for Any

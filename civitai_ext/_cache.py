@@ -44,8 +44,8 @@ def may_be_kept(request: Request[Any], url: str, *, authorized: bool) -> bool:
     )
 
 
-def file_for(cache: str | os.PathLike[str] | bool) -> Path:
-    """Give the file to keep answers in: the one that is named, else one in the user's folder for such files.
+def file_for(cache: str | os.PathLike[str] | bool, name: str = _NAME) -> Path:
+    """Give the file to keep things in: the one that is given, else the one of this name in the user's folder for them.
 
     Raises:
         ConfigurationError: The extra `cache` is not installed.
@@ -56,7 +56,7 @@ def file_for(cache: str | os.PathLike[str] | bool) -> Path:
         from platformdirs import user_cache_path
     except ImportError as error:
         raise _missing() from error
-    return user_cache_path("civitai-ext", appauthor=False) / _NAME
+    return user_cache_path("civitai-ext", appauthor=False) / name
 
 
 def _missing() -> ConfigurationError:

@@ -7,6 +7,7 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     ├── ConfigurationError (ValueError)      the client cannot be set up, or cannot be used, like this
     ├── InvalidRequest (ValueError)          a call that the service would refuse; nothing was sent
     ├── InvalidEvent (ValueError)            what was posted to a webhook is no event
+    ├── InvalidFile (ValueError)             a file on the disk is broken, or not what its name says
     ├── ApiError                             the service answered with an error
     │   ├── BadRequest                       400
     │   ├── AuthenticationError              401
@@ -49,6 +50,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, ClassVar
 
 from civitai_ext._redact import public_url
@@ -67,6 +69,7 @@ __all__ = [
     "Gone",
     "InsufficientBuzz",
     "InvalidEvent",
+    "InvalidFile",
     "InvalidRequest",
     "JobsFailed",
     "NotFound",
@@ -153,6 +156,27 @@ class InvalidRequest(CivitaiError, ValueError):
 
 class InvalidEvent(CivitaiError, ValueError):
     """What was posted to a webhook is no event. The message says what is wrong, and does not repeat the body."""
+
+
+class InvalidFile(CivitaiError, ValueError):
+    """A file on the disk is broken, not what its name says, or changes while it is read.
+
+    Attributes:
+        path: The file; None if it is not known.
+
+    >>> print(InvalidFile("it is no safetensors file", path=Path("a.safetensors")))
+    a.safetensors: it is no safetensors file
+    """
+
+    path: Path | None
+
+    def __init__(self, message: str = "", *, path: Path | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+    def describe(self) -> str:
+        """Say which file it is, and what is wrong with it."""
+        return f"{self.path}: {self.message}" if self.path is not None else super().describe()
 
 
 class ValidationWarning(UserWarning):

@@ -77,6 +77,27 @@ def test_the_examples_about_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_the_examples_about_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "models").mkdir()
+    with Emulator(models=60, speed=1000) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        with Civitai() as civitai:
+            versions = (version for model in civitai.models.list() for version in model.model_versions)
+            file = next(
+                file for version in versions for file in version.files if (file.name or "").endswith(".safetensors")
+            )
+            signed = httpx.get(file.download_url, headers={"authorization": f"Bearer {emulator.token}"})
+            answer = httpx.get(signed.headers["location"])
+            (tmp_path / "models" / "detail.safetensors").write_bytes(answer.content)
+            names = {"civitai": civitai}
+            for code in examples("docs/files.md"):
+                exec(code, names)  # noqa: S102  # it is ours
+    assert (tmp_path / "copy.part").read_bytes() == answer.content
+
+
 def test_the_examples_of_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOOK_SECRET", SECRET)

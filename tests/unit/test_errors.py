@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.ConfigurationError("text", hint="hint"),
     errors.InvalidRequest("text"),
     errors.InvalidEvent("text"),
+    errors.InvalidFile("text", path=Path("a.safetensors")),
     errors.ApiError("text", **API),
     errors.BadRequest("text", issues={"limit": ["Too big"]}, **API),
     errors.AuthenticationError("text", token_source="CIVITAI_TOKEN", **API),
