@@ -94,7 +94,7 @@ def _plain(value: str) -> str:
         with suppress(HeaderParseError, LookupError, ValueError):
             value = str(make_header(decode_header(value)))
     with suppress(UnicodeError):
-        value = value.encode("latin-1").decode()  # UTF-8 that was read as Latin-1: nothing else is valid by chance
+        value = value.encode("latin-1").decode()  # UTF-8 that was read as Latin-1: hardly anything else is valid
     decoded = unquote(value)
     # Percent signs are no escapes here, but a name in which everything is escaped that can be was escaped.
     return decoded if quote(decoded, safe="!'()*") == value else value
