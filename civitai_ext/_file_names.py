@@ -97,7 +97,7 @@ def _plain(value: str) -> str:
         value = value.encode("latin-1").decode()  # UTF-8 that was read as Latin-1: hardly anything else is valid
     decoded = unquote(value)
     # Percent signs are no escapes here, but a name in which everything is escaped that can be was escaped.
-    return decoded if quote(decoded, safe="!'()*") == value else value
+    return decoded if quote(decoded, safe="!'()*", errors="replace") == value else value
 
 
 # --------------------------------------------------------------------------------------------- what a folder can bear

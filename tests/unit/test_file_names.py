@@ -34,6 +34,9 @@ from civitai_ext._file_names import free_name, name_from_headers, safe_name
         ('attachment; filename="=?utf-8?B?5p2x5LqsLmNrcHQ=?="', "東京.ckpt"),
         ('attachment; filename="=?utf-8?Q?=E6=9D=B1.ckpt?="', "東.ckpt"),
         ('attachment; filename="=?utf-8?B?broken!"', "=?utf-8?B?broken!"),
+        ('attachment; filename="=?utf-7?Q?+2AA-.ckpt?="', "\ud800.ckpt"),
+        ("attachment; filename*=utf-7''%2B2AA-.ckpt", "\ud800.ckpt"),
+        ("attachment; filename*=a\x00b''a.ckpt", "a.ckpt"),
         ('attachment; filename="=?no-such?B?5p2x?="', "=?no-such?B?5p2x?="),
         ('attachment; filename="' + "東京.ckpt".encode().decode("latin-1") + '"', "東京.ckpt"),
         ('attachment; filename="東京.ckpt"', "東京.ckpt"),
@@ -83,10 +86,17 @@ def test_without_a_header_the_address_says_it(url: str, name: str | None) -> Non
     assert name_from_headers({}, url) == name
 
 
-@given(
-    st.text() | st.text("\"'*=;%?0123 filename\\UTF-8BQ\udce9é", max_size=60).map("attachment; filename".__add__),
-    st.text() | st.text("/%?#[]&=;.", max_size=30).map("https://h/?response-content-disposition=".__add__),
+CHARSETS = st.sampled_from(["utf-8", "utf-7", "utf-16", "iso-8859-1", "idna", "hex", "unknown-8bit", "unicode_escape"])
+ENCODED = st.text(st.characters() | st.sampled_from("%+-=?_/AD80'\"\\"), max_size=30)
+DISPOSITIONS = st.one_of(
+    st.text(st.characters()),
+    st.text("\"'*=;%?0123 filename\\UTF-8BQ\udce9é", max_size=60).map("attachment; filename".__add__),
+    st.builds("attachment; filename*={}''{}".format, CHARSETS, ENCODED),
+    st.builds('attachment; filename="=?{}?{}?{}?="'.format, CHARSETS, st.sampled_from("BQ"), ENCODED),
 )
+
+
+@given(DISPOSITIONS, st.text(st.characters()) | st.text("/%?#[]&=;.\ud800", max_size=30).map("https://h/".__add__))
 def test_no_header_is_fatal(disposition: str, url: str) -> None:
     for headers in ({"Content-Disposition": disposition}, {}):
         name = name_from_headers(headers, url)
