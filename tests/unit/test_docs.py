@@ -194,3 +194,7 @@ def test_make_says_in_a_line_that_python_is_too_old(tmp_path: Path) -> None:
         assert done.returncode != 0
         assert "3.11 or newer" in done.stderr.splitlines()[0]
         assert not (tmp_path / ".venv").exists()
+
+
+def test_the_examples_of_layouts() -> None:
+    exec("\n".join(examples("docs/layouts.md")), {})  # noqa: S102  # they are ours
