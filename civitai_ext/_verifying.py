@@ -30,6 +30,7 @@ class Hashes(Protocol):
 
     def digests(self) -> Mapping[str, str]:
         """Give the hashes by their names in the API, in upper case."""
+        ...
 
 
 class StandardHashes:

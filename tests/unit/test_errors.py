@@ -293,6 +293,7 @@ def test_early_access() -> None:
 
 def test_downloads_that_are_switched_off_do_not_ask_for_a_token() -> None:
     error = fail(401, {"error": "Unauthorized", "message": "The creator has disabled downloads"})
+    assert type(error) is errors.DownloadsDisabled
     assert "no token changes that" in str(error)
 
 
