@@ -45,6 +45,7 @@ class ResumableFile:
         name = os.fsencode(target.name)[:_LONGEST_NAME].decode("utf-8", "ignore")
         self.path = target.with_name(f".{name}.{id}.part")
         self._notes = self.path.with_name(self.path.name + ".json")
+        self._new_notes = self.path.with_name(self.path.name + ".new")
         self._target = target
         self._lock = threading.Lock()
         self._saving = threading.Lock()
@@ -134,12 +135,12 @@ class ResumableFile:
             return False
         try:
             self._sync()
-            fresh = self._notes.with_name(self._notes.name + ".new")
-            fresh.write_text(notes, encoding="utf-8")
             with self._lock:
                 self._opened()  # whoever closed it may have given it away
-                fresh.replace(self._notes)
+                self._new_notes.write_text(notes, encoding="utf-8")
+                self._new_notes.replace(self._notes)
         except OSError as error:
+            self._new_notes.unlink(missing_ok=True)
             raise self._translated(error) from error
         finally:
             self._saving.release()
@@ -151,12 +152,14 @@ class ResumableFile:
         with self._lock:
             self._close_file()
             self.path.replace(self._target)
+            self._new_notes.unlink(missing_ok=True)
             self._notes.unlink(missing_ok=True)
         _sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Remove it and its notes."""
         with self._lock:
+            self._new_notes.unlink(missing_ok=True)
             self._notes.unlink(missing_ok=True)
             self._close_file()
             self.path.unlink(missing_ok=True)

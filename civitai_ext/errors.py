@@ -549,7 +549,7 @@ class HashMismatch(CivitaiError):
 
 
 class NoSpace(CivitaiError, OSError):
-    """The disk has no room for a file. What came of it is kept.
+    """The disk has no room for a file. What came of it is kept, as far as there was room to note it.
 
     Attributes:
         path: Where it would be.
