@@ -47,6 +47,9 @@ _LIMIT: Final = re.compile(
     r"(spend|buzz|budget)\w*[ -](\w+ ){0,3}(limit|cap)|(limit|cap|budget)\b.{0,40}\b(exceed|reach|used up|exhaust)",
     re.I,
 )
+_LOG_IN: Final = re.compile(r"\blog(ged)? ?in\b", re.I)
+_DISABLED: Final = re.compile(r"\bdisabled\b.{0,20}\bdownload|\bdownload\w*\b.{0,20}\bdisabled\b", re.I)
+_DOWNLOADING: Final = re.compile(r"\bdownload(s|ing)\b", re.I)
 _TOO_FAR: Final = re.compile(r"too many pages|use cursors", re.I)
 _OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
 _TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.I | re.S)
@@ -289,8 +292,16 @@ def _class_of(status: int, body: Any, said: _Said) -> type[errors.ApiError]:
             return errors.SpendLimitReached
         if _LACKING.search(said.message):
             return errors.InsufficientBuzz
+    if status == 401 and _DISABLED.search(said.message):
+        return errors.DownloadsDisabled
+    if status == 401 and _LOG_IN.search(said.message):
+        return errors.LoginRequired
+    if status == 410 and "archived" in said.message.lower():
+        return errors.Archived
     if status == 429 and _TOO_FAR.search(said.message):
         return errors.PageLimitReached
+    if status == 429 and _DOWNLOADING.search(said.message):
+        return errors.QuotaExceeded
     return _CLASSES.get(status, errors.ServerError if status >= 500 else errors.ApiError)
 
 
@@ -303,7 +314,7 @@ def _hint(
     page: str | None,
 ) -> str | None:
     """What to do, where it depends on the case; None to leave it to the class."""
-    if kind is errors.AuthenticationError:
+    if issubclass(kind, errors.AuthenticationError):
         return _authentication_hint(said, token_source)
     if kind is errors.RateLimited and retry_after is not None:
         return f"Wait {retry_after:g} seconds before asking again."
@@ -315,8 +326,6 @@ def _hint(
 def _authentication_hint(said: _Said, token_source: str | None) -> str:
     if said.code == "invalid_client":
         return "The id or the secret of the OAuth client was refused."
-    if "disabled" in said.message.lower():
-        return "The creator does not offer this for download; no token changes that."
     if token_source is not None:
         return (
             f"The token from {token_source} was sent and refused: it may be expired, revoked, or of the wrong kind. "

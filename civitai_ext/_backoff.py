@@ -153,7 +153,7 @@ def delay_after(
     """Give the seconds after which to send a request again that ended in `error`; None to give up."""
     decide = partial(policy.decide, attempt, idempotent=idempotent, elapsed=elapsed)
     if isinstance(error, errors.ApiError):
-        final = isinstance(error, errors.PageLimitReached)
+        final = isinstance(error, (errors.PageLimitReached, errors.QuotaExceeded))
         return decide(status=error.status, retry_after=error.retry_after, final=final)
     if isinstance(error, errors.ConnectionFailed):
         return decide(request_sent=error.sent)

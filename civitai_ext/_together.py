@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 __all__ = ["AsyncTogether", "Together", "in_batches"]
@@ -65,7 +65,7 @@ class Together(Generic[T, R]):
             raise failures[0]
         return [results[place] for place in range(len(items))]
 
-    def as_completed(self, items: Sequence[T]) -> Iterator[tuple[T, BaseException | None]]:
+    def as_completed(self, items: Sequence[T]) -> Generator[tuple[T, BaseException | None], None, None]:
         """Give every item when its call is over, with what it raised, in the order in which the calls end.
 
         Whoever stops early, or is interrupted, does not wait for the calls that are under way: their threads are
@@ -143,7 +143,7 @@ class AsyncTogether(Generic[T, R]):
             raise failure
         return [results[place] for place in range(len(items))]
 
-    async def as_completed(self, items: Sequence[T]) -> AsyncIterator[tuple[T, BaseException | None]]:
+    async def as_completed(self, items: Sequence[T]) -> AsyncGenerator[tuple[T, BaseException | None], None]:
         """Give every item when its call is over, with what it raised, in the order in which the calls end.
 
         Whoever stops early cancels the calls that are under way.

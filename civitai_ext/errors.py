@@ -11,17 +11,21 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     ├── ApiError                             the service answered with an error
     │   ├── BadRequest                       400
     │   ├── AuthenticationError              401
+    │   │   └── LoginRequired                the file is for those who are logged in
     │   ├── PermissionDenied                 403
+    │   │   ├── DownloadsDisabled            the creator does not offer the file for download
     │   │   ├── EarlyAccess                  the file has to be bought, or waited for
     │   │   └── InsufficientBuzz             the account cannot pay for the work
     │   │       └── SpendLimitReached        … or a limit of the token or the app does not let it
     │   ├── NotFound (LookupError)           404
     │   ├── Conflict                         409
     │   ├── Gone                             410
+    │   │   └── Archived                     the model is shown, its files are not given any more
     │   ├── PayloadTooLarge                  413
     │   ├── UnsupportedMediaType             415
     │   ├── UnprocessableContent             422
     │   ├── RateLimited                      429
+    │   │   └── QuotaExceeded                … for downloads of a day: waiting a moment does not help
     │   ├── PageLimitReached                 429 that no waiting cures: a page too far, use a cursor
     │   ├── RegionBlocked                    451
     │   └── ServerError                      5xx
@@ -29,6 +33,11 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     ├── ConnectionFailed (ConnectionError)   no answer came
     │   └── RequestTimeout (TimeoutError)    … in time
     ├── UnexpectedResponse                   an answer came that cannot be understood
+    │   └── NotAFile                         … a page or a message in place of a file
+    ├── AlreadyDownloading                   the same file is being downloaded by somebody else
+    ├── Incomplete                           a file did not come as a whole; what came is kept
+    ├── HashMismatch                         a file came as a whole, and is not the one that was published
+    ├── NoSpace (OSError)                    the disk has no room for a file
     ├── BlobUnavailable                      a blob has no content that could be fetched
     ├── WorkflowError                        a workflow ended without success
     │   ├── WorkflowFailed
@@ -47,6 +56,7 @@ holds a token, and neither do the attributes. Errors can be copied and pickled.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -56,7 +66,9 @@ from typing import Any, ClassVar
 from civitai_ext._redact import public_url
 
 __all__ = [
+    "AlreadyDownloading",
     "ApiError",
+    "Archived",
     "AuthenticationError",
     "BadRequest",
     "BlobUnavailable",
@@ -65,17 +77,24 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
+    "DownloadsDisabled",
     "EarlyAccess",
     "Gone",
+    "HashMismatch",
+    "Incomplete",
     "InsufficientBuzz",
     "InvalidEvent",
     "InvalidFile",
     "InvalidRequest",
     "JobsFailed",
+    "LoginRequired",
+    "NoSpace",
+    "NotAFile",
     "NotFound",
     "PageLimitReached",
     "PayloadTooLarge",
     "PermissionDenied",
+    "QuotaExceeded",
     "RateLimited",
     "RegionBlocked",
     "RequestTimeout",
@@ -294,10 +313,20 @@ class AuthenticationError(ApiError):
         self.token_source = token_source
 
 
+class LoginRequired(AuthenticationError):
+    """The file is only for those who are logged in (401), which is what a token does."""
+
+
 class PermissionDenied(ApiError):
     """The account that the token belongs to may not do this (403)."""
 
     default_hint = "The token may lack a scope, or the account the right to do this."
+
+
+class DownloadsDisabled(PermissionDenied):
+    """The creator does not offer the file for download (401, though no token changes that)."""
+
+    default_hint = "The creator does not offer this for download; no token changes that."
 
 
 class EarlyAccess(PermissionDenied):
@@ -346,6 +375,12 @@ class Gone(ApiError):
     """The thing existed, and is not available any more (410)."""
 
 
+class Archived(Gone):
+    """The model is archived: it is still shown, but its files are not available for download (410)."""
+
+    default_hint = "Only its creator can make it available again."
+
+
 class PayloadTooLarge(ApiError):
     """The request's body is larger than the service takes (413)."""
 
@@ -362,6 +397,12 @@ class RateLimited(ApiError):
     """Too many requests (429). `retry_after` says how long to wait, if the service said so."""
 
     default_hint = "Wait before asking again, and ask for more per request where you can."
+
+
+class QuotaExceeded(RateLimited):
+    """Too much was downloaded in the last 24 hours (429). The service does not say how much is allowed."""
+
+    default_hint = "Downloads of the last 24 hours are counted: go on in some hours, or with a token if none was sent."
 
 
 class PageLimitReached(ApiError):
@@ -460,6 +501,92 @@ class UnexpectedResponse(CivitaiError):
         asked = f"{self.method} {self.url}".strip() or "The service"
         said = f": {self.message}" if self.message else ""
         return f"{asked} answered {_status_text(self.status)} with what cannot be understood{said}"
+
+
+class NotAFile(UnexpectedResponse):
+    """Something else came in place of a file, such as a login page or a message. Nothing of it is kept."""
+
+
+class AlreadyDownloading(CivitaiError):
+    """The same file is being downloaded to the same place, by this process or another.
+
+    Attributes:
+        path: Where it will be.
+    """
+
+    default_hint = "Wait until that download is over, then try again."
+
+    path: str
+
+    def __init__(self, message: str = "", *, path: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class Incomplete(CivitaiError):
+    """A file did not come as a whole. What came is kept; why the rest did not is the cause (`__cause__`).
+
+    Attributes:
+        path: Where it would be.
+        done: How many bytes came.
+        size: How many it has.
+    """
+
+    default_hint = "Download it again: that goes on where this one stopped."
+
+    path: str
+    done: int
+    size: int
+
+    def __init__(self, message: str = "", *, path: str, done: int, size: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.done = done
+        self.size = size
+
+
+class HashMismatch(CivitaiError):
+    """A file came as a whole, and is not the one that was published. It was removed.
+
+    Attributes:
+        path: Where it would be.
+        name: The kind of hash, such as `SHA256`.
+        expected: The hash that was published.
+        found: The hash of what came.
+    """
+
+    default_hint = "Read the published hash again, in case the file was replaced, and download it again."
+
+    path: str
+    name: str
+    expected: str
+    found: str
+
+    def __init__(
+        self, message: str = "", *, path: str, name: str, expected: str, found: str, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.name = name
+        self.expected = expected
+        self.found = found
+
+
+class NoSpace(CivitaiError, OSError):
+    """The disk has no room for a file. What came of it is kept, as far as there was room to note it.
+
+    Attributes:
+        path: Where it would be.
+    """
+
+    default_hint = "Make room, then download it again: that goes on where this one stopped."
+
+    path: str
+
+    def __init__(self, message: str = "", *, path: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.errno = errno.ENOSPC
 
 
 class BlobUnavailable(CivitaiError):

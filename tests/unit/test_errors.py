@@ -39,17 +39,21 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.ApiError("text", **API),
     errors.BadRequest("text", issues={"limit": ["Too big"]}, **API),
     errors.AuthenticationError("text", token_source="CIVITAI_TOKEN", **API),
+    errors.LoginRequired("text", token_source="CIVITAI_TOKEN", **API),
     errors.PermissionDenied("text", **API),
+    errors.DownloadsDisabled("text", **API),
     errors.EarlyAccess("text", deadline=datetime(2026, 1, 2, tzinfo=UTC), **API),
     errors.InsufficientBuzz("text", **API),
     errors.SpendLimitReached("text", **API),
     errors.NotFound("text", **API),
     errors.Conflict("text", **API),
     errors.Gone("text", **API),
+    errors.Archived("text", **API),
     errors.PayloadTooLarge("text", **API),
     errors.UnsupportedMediaType("text", **API),
     errors.UnprocessableContent("text", **API),
     errors.RateLimited("text", **API),
+    errors.QuotaExceeded("text", **API),
     errors.PageLimitReached("text", **API),
     errors.RegionBlocked("text", **API),
     errors.ServerError("text", **API),
@@ -59,6 +63,11 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.UnexpectedResponse(
         "text", status=200, media_type="text/html", title="t", truncated=True, method="GET", url=URL
     ),
+    errors.NotAFile("text", status=200, media_type="text/html", method="GET", url=URL),
+    errors.AlreadyDownloading("text", path="/a"),
+    errors.Incomplete("text", path="/a", done=1, size=2),
+    errors.HashMismatch("text", path="/a", name="SHA256", expected="A", found="B"),
+    errors.NoSpace("text", path="/a"),
     errors.BlobUnavailable("text", blob_id="b1", reason="blocked"),
     errors.WorkflowError("text", workflow={"id": "w1"}),
     errors.WorkflowFailed("text", workflow={"id": "w1"}, step="a", reason="r", blocked_reason="b"),
@@ -286,6 +295,7 @@ def test_early_access() -> None:
 
 def test_downloads_that_are_switched_off_do_not_ask_for_a_token() -> None:
     error = fail(401, {"error": "Unauthorized", "message": "The creator has disabled downloads"})
+    assert type(error) is errors.DownloadsDisabled
     assert "no token changes that" in str(error)
 
 
