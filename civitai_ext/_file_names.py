@@ -27,6 +27,10 @@ _LONGEST: Final = 8192
 """No honest header is longer, and taking apart a very long one takes long."""
 
 _IN_QUERY: Final = frozenset({"response-content-disposition", "b2contentdisposition"})
+_CHARSETS: Final = frozenset(
+    {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "iso-8859-15", "windows-1252", "cp1252"}
+    | {"shift_jis", "euc-jp", "iso-2022-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr", "koi8-r", "windows-1251"}
+)
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -81,10 +85,12 @@ def _names_in(disposition: str) -> list[str]:
 
 
 def _extended(value: tuple[str | None, str | None, str]) -> str:
-    try:
-        return collapse_rfc2231_value(value)
-    except ValueError:  # its character set is none
-        return value[2]
+    return collapse_rfc2231_value(value) if _is_charset(value[0]) else value[2]
+
+
+def _is_charset(name: str | None) -> bool:
+    """Whether it is a character set that headers are written in; Python knows more, some of which are programs."""
+    return (name or "utf-8").lower() in _CHARSETS
 
 
 def _plain(value: str) -> str:
@@ -92,7 +98,9 @@ def _plain(value: str) -> str:
     value = value.strip('"')
     if "=?" in value:
         with suppress(HeaderParseError, LookupError, ValueError):
-            value = str(make_header(decode_header(value)))
+            words = decode_header(value)
+            if all(_is_charset(charset) for _, charset in words):
+                value = str(make_header(words))
     with suppress(UnicodeError):
         value = value.encode("latin-1").decode()  # UTF-8 that was read as Latin-1: hardly anything else is valid
     decoded = unquote(value)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from civitai_ext._config import Config
-from civitai_ext._sync.downloads import Expected, fetch
+from civitai_ext._sync.fetching import Expected, fetch
 from civitai_ext._sync.transport import Transport
 
 

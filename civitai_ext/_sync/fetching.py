@@ -1,3 +1,4 @@
+# Derived from civitai_ext/_async/fetching.py by scripts/unasync.py: change that file, then run `make fix`.
 """Downloading one file: over several connections, gone on with where it stopped, and under its name only once it is
 known to be whole and the right one.
 """
@@ -8,7 +9,7 @@ import errno
 import json
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -18,18 +19,18 @@ import attrs
 
 from civitai_api.runtime import Response
 from civitai_ext._answers import error_for, unexpected
-from civitai_ext._async.blob_files import Exists, OnProgress
-from civitai_ext._async.http import AsyncStream
-from civitai_ext._async.signed_urls import refusal, with_retries
-from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import delay_after
 from civitai_ext._config import origin_of
-from civitai_ext._disk import AsyncDisk
+from civitai_ext._disk import Disk
 from civitai_ext._part_files import ResumableFile
 from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
-from civitai_ext._signal import AsyncSignal
-from civitai_ext._together import AsyncTogether
+from civitai_ext._signal import Signal
+from civitai_ext._sync.blob_files import Exists, OnProgress
+from civitai_ext._sync.http import Stream
+from civitai_ext._sync.signed_urls import refusal, with_retries
+from civitai_ext._sync.transport import Transport
+from civitai_ext._together import Together
 from civitai_ext._verifying import BEGINNING, Hashes, StandardHashes, comparable, mismatch, why_not_a_file
 from civitai_ext.errors import (
     ApiError,
@@ -43,7 +44,7 @@ from civitai_ext.errors import (
     UnexpectedResponse,
 )
 
-__all__ = ["Downloaded", "Expected", "fetch"]
+__all__ = ["Fetched", "Expected", "fetch"]
 
 CONNECTIONS: Final = 4
 
@@ -71,7 +72,7 @@ class Expected:
 
 
 @attrs.frozen(kw_only=True)
-class Downloaded:
+class Fetched:
     """A file that is there as a whole.
 
     Attributes:
@@ -100,8 +101,8 @@ class _Place:
     ranged: bool
 
 
-async def fetch(
-    transport: AsyncTransport,
+def fetch(
+    transport: Transport,
     source: str,
     target: Path,
     *,
@@ -111,7 +112,7 @@ async def fetch(
     on_progress: OnProgress | None = None,
     timeout: float | None = None,
     hashes: Callable[[], Hashes] = StandardHashes,
-) -> Downloaded:
+) -> Fetched:
     """Download a file; where an earlier call was cut short, go on from there.
 
     Nothing is under the name of the file before all of it is there, and its hashes are those that were published.
@@ -141,21 +142,21 @@ async def fetch(
         UnexpectedResponse: The answer cannot be used, or leads where nothing should be fetched from.
     """
     expected = Expected() if expected is None else expected
-    if not await AsyncDisk.run(_is_free, target, exists):
-        return await AsyncDisk.run(_kept, target)
-    file = await AsyncDisk.run(ResumableFile, target, public_url(source))
+    if not Disk.run(_is_free, target, exists):
+        return Disk.run(_kept, target)
+    file = Disk.run(ResumableFile, target, public_url(source))
     try:
-        download = AsyncDownload(transport, source, target, file, expected, connections, on_progress, timeout)
-        await download.run()
-        found = await _hashed(file, hashes(), download.size)
+        download = Download(transport, source, target, file, expected, connections, on_progress, timeout)
+        download.run()
+        found = _hashed(file, hashes(), download.size)
         wrong = mismatch(expected.hashes, found)
         verified = bool(comparable(expected.hashes, found)) and wrong is None
-        start = await AsyncDisk.run(file.read, 0, BEGINNING)
+        start = Disk.run(file.read, 0, BEGINNING)
         if not verified and (reason := why_not_a_file(target.name, "", start, download.size)):
-            await AsyncDisk.run(file.discard)
+            Disk.run(file.discard)
             raise NotAFile(reason, status=200, method="GET", url=source)
         if wrong is not None:
-            await AsyncDisk.run(file.discard)
+            Disk.run(file.discard)
             name, should, is_ = wrong
             raise HashMismatch(
                 f"{target} came with the {name} {is_}, but {should} was published",
@@ -164,21 +165,21 @@ async def fetch(
                 expected=should,
                 found=is_,
             )
-        if not await AsyncDisk.run(_is_free, target, exists):  # it may have come meanwhile
-            await AsyncDisk.run(file.discard)
-            return await AsyncDisk.run(_kept, target)
-        await AsyncDisk.run(file.become_target)
-        return Downloaded(path=target, size=download.size, verified=verified, hashes=dict(found))
+        if not Disk.run(_is_free, target, exists):  # it may have come meanwhile
+            Disk.run(file.discard)
+            return Disk.run(_kept, target)
+        Disk.run(file.become_target)
+        return Fetched(path=target, size=download.size, verified=verified, hashes=dict(found))
     finally:
-        await AsyncDisk.run(file.close)
+        Disk.run(file.close)
 
 
-class AsyncDownload:
+class Download:
     """One download under way: rounds of connections to where the file lies, which is found anew before each round."""
 
     def __init__(
         self,
-        transport: AsyncTransport,
+        transport: Transport,
         source: str,
         target: Path,
         file: ResumableFile,
@@ -211,24 +212,24 @@ class AsyncDownload:
         assert self._part is not None, "nothing was asked yet"  # noqa: S101
         return self._part
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Fetch what is missing."""
         fruitless = 0
         while True:
-            place = await self._resolve()
-            await self._prepare(place)
+            place = self._resolve()
+            self._prepare(place)
             part = self._known
             if part.is_whole:
                 return
             before = part.present
-            round_ = _AsyncRound(place)
+            round_ = _Round(place)
             try:
-                await self._run_round(round_)
+                self._run_round(round_)
             except BaseException:  # a task that is canceled keeps what it has, too
                 with suppress(OSError):
-                    await (self._save() if part.present else AsyncDisk.run(self._file.discard))
+                    (self._save() if part.present else Disk.run(self._file.discard))
                 raise
-            await self._save()
+            self._save()
             if part.is_whole:
                 return
             failure = round_.failure
@@ -236,15 +237,15 @@ class AsyncDownload:
             fruitless = fruitless + 1 if part.present <= before or round_.changed else 1
             if fruitless >= self._transport.policy.attempts:
                 raise failure
-            await self._transport.sleep(self._transport.policy.longest(fruitless) * self._transport.policy.scale)
+            self._transport.sleep(self._transport.policy.longest(fruitless) * self._transport.policy.scale)
 
     # ---------------------------------------------------------------------------------------------- where the file is
 
-    async def _resolve(self) -> _Place:
+    def _resolve(self) -> _Place:
         """Ask the service where the file lies, and that place what is there."""
-        return await with_retries(self._transport, self._follow)
+        return with_retries(self._transport, self._follow)
 
-    async def _follow(self) -> _Place:
+    def _follow(self) -> _Place:
         url, again = self._source, True
         hops = 0
         while True:
@@ -253,15 +254,15 @@ class AsyncDownload:
             headers = self._transport.headers_for(url, authenticated=self._is_own(url))
             # HEAD is not understood everywhere, and where it is, the answer may differ from that to GET.
             asking = {**headers, "range": "bytes=0-0"}
-            async with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
+            with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
                 if stream.status in (200, 206, 416):
                     return self._found(stream, url, headers)
-                answer = await stream.read(_LONGEST_ERROR)
+                answer = stream.read(_LONGEST_ERROR)
             location = answer.headers.get("location", "")
             if answer.status == 404 and again and "private" in answer.headers.get("cache-control", ""):
                 # So it answers when it could not find out where the file lies, which passes.
                 again = False
-                await self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
+                self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
             elif 300 <= answer.status < 400 and location and hops < _MOST_HOPS:
                 hops += 1
                 url = self._next(answer, url, location)
@@ -307,7 +308,7 @@ class AsyncDownload:
             secrets=() if token is None else (token,),
         )
 
-    def _found(self, stream: AsyncStream, url: str, headers: Mapping[str, str]) -> _Place:
+    def _found(self, stream: Stream, url: str, headers: Mapping[str, str]) -> _Place:
         version = Version.of(stream.status, stream.headers)
         self._check(stream, url)
         if version is None:
@@ -316,39 +317,37 @@ class AsyncDownload:
             raise self._no_file(stream, url, f"it has {version.size} bytes, and {self._expected.size} were expected")
         return _Place(url, headers, version, stream.status == 206)
 
-    def _check(self, stream: AsyncStream, url: str) -> None:
+    def _check(self, stream: Stream, url: str) -> None:
         media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
         if reason := why_not_a_file(self._target.name, media_type, b"", 1):
             raise self._no_file(stream, url, reason)
         if stream.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise self._not_usable(stream, url, "the file came compressed, which was not asked for")
 
-    def _no_file(self, stream: AsyncStream, url: str, message: str) -> NotAFile:
+    def _no_file(self, stream: Stream, url: str, message: str) -> NotAFile:
         media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
         return NotAFile(message, status=stream.status, media_type=media_type, method="GET", url=url)
 
-    def _not_usable(
-        self, stream: AsyncStream, url: str, message: str, *, truncated: bool = False
-    ) -> UnexpectedResponse:
+    def _not_usable(self, stream: Stream, url: str, message: str, *, truncated: bool = False) -> UnexpectedResponse:
         return UnexpectedResponse(message, status=stream.status, truncated=truncated, method="GET", url=url)
 
     # ------------------------------------------------------------------------------------------------- what is there
 
-    async def _prepare(self, place: _Place) -> None:
+    def _prepare(self, place: _Place) -> None:
         """Make the part one of the version that lies there now: go on with it, or begin it anew."""
-        part = await AsyncDisk.run(self._file.load) if self._part is None else self._part
+        part = Disk.run(self._file.load) if self._part is None else self._part
         keep = part is not None and part.version.is_surely(place.version)
         self._part = part if part is not None and keep else Part(place.version)
-        await AsyncDisk.run(self._file.begin, place.version.size, keep=keep, present=self._part.present)
+        Disk.run(self._file.begin, place.version.size, keep=keep, present=self._part.present)
         self._saved = self._part.present
         self._tell()
 
-    async def _save(self, *, wait: bool = True) -> None:
+    def _save(self, *, wait: bool = True) -> None:
         """Note on the disk what is there."""
         with self._lock:
             part = self._known
             present, notes = part.present, json.dumps(part.to_dict())
-        if await AsyncDisk.run(self._file.save, notes, wait=wait):
+        if Disk.run(self._file.save, notes, wait=wait):
             self._saved, self._saved_at = present, monotonic()
 
     def _is_save_due(self) -> bool:
@@ -361,15 +360,15 @@ class AsyncDownload:
 
     # --------------------------------------------------------------------------------------------------------- rounds
 
-    async def _run_round(self, round_: _AsyncRound) -> None:
+    def _run_round(self, round_: _Round) -> None:
         """Fetch over several connections until all is there, or the place is of no more use."""
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
-        together = AsyncTogether[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
+        together = Together[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
-            async with aclosing(together.as_completed(workers)) as ended:
-                async for _, failure in ended:
+            with closing(together.as_completed(workers)) as ended:
+                for _, failure in ended:
                     if failure is not None:
                         round_.is_over = True
                         raise failure
@@ -388,20 +387,20 @@ class AsyncDownload:
             self._ignored = True
         self._connections = max(1, self._connections - round_.left)
 
-    async def _work(self, round_: _AsyncRound, number: int, ranged: bool) -> None:
+    def _work(self, round_: _Round, number: int, ranged: bool) -> None:
         """Fetch one range after the other. The first connection shows whether others have a chance."""
         attempt = 1
         accepted = number == 0
         try:
             if number:
-                await round_.begun.wait()
+                round_.begun.wait()
             while not round_.is_over:
                 claim = self._take(ranged)
                 if claim is None:
                     return
                 began, delay = claim.at, None
                 try:
-                    accepted = await self._fetch(round_, claim, ranged) or accepted
+                    accepted = self._fetch(round_, claim, ranged) or accepted
                     attempt = 1
                 except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
                     if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | _REFUSED:
@@ -420,7 +419,7 @@ class AsyncDownload:
                     with self._lock:
                         self._known.release(claim)
                 if delay is not None:
-                    await self._transport.sleep(delay)
+                    self._transport.sleep(delay)
         finally:
             if number == 0:
                 round_.begun.set()
@@ -431,16 +430,16 @@ class AsyncDownload:
                 return None
             return self._known.take(self._connections) if ranged else self._known.take_all()
 
-    async def _fetch(self, round_: _AsyncRound, claim: Claim, ranged: bool) -> bool:
+    def _fetch(self, round_: _Round, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""
         place, version = round_.place, self._known.version
         headers = dict(place.headers)
         if ranged:
             headers["range"] = f"bytes={claim.at}-{claim.end - 1}"
             headers["if-range"] = version.validator or ""
-        async with self._transport.http.stream("GET", place.url, headers=headers, timeout=self._timeout) as stream:
+        with self._transport.http.stream("GET", place.url, headers=headers, timeout=self._timeout) as stream:
             if stream.status >= 300 and stream.status != 416:
-                raise self._refused(await stream.read(_LONGEST_ERROR), place.url)
+                raise self._refused(stream.read(_LONGEST_ERROR), place.url)
             verdict = judge(stream.status, stream.headers, claim.at, claim.end, version)
             if verdict is Verdict.CHANGED:
                 self._check(stream, place.url)  # or it is a page
@@ -456,20 +455,20 @@ class AsyncDownload:
             if version.validator is None:  # what is there may be of another version
                 with self._lock:
                     self._known.done = []
-            await self._receive(round_, stream, claim, place.url)
+            self._receive(round_, stream, claim, place.url)
         return True
 
-    async def _receive(self, round_: _AsyncRound, stream: AsyncStream, claim: Claim, url: str) -> None:
+    def _receive(self, round_: _Round, stream: Stream, claim: Claim, url: str) -> None:
         began, buffer = claim.at, bytearray()
         window, in_window = monotonic(), 0
         try:
-            async for chunk in stream.chunks():
+            for chunk in stream.chunks():
                 buffer += chunk
                 in_window += len(chunk)
                 if round_.is_over or claim.at + len(buffer) >= claim.end:
                     break
                 if len(buffer) >= _BUFFER or self._is_save_due():
-                    await self._put(claim, buffer)
+                    self._put(claim, buffer)
                     buffer = bytearray()
                 now, silence = monotonic(), self._timeout or 60.0
                 if now - window >= silence:
@@ -477,25 +476,25 @@ class AsyncDownload:
                         raise self._not_usable(stream, url, "almost nothing comes any more", truncated=True)
                     window, in_window = now, 0
         finally:
-            await self._put(claim, buffer)
+            self._put(claim, buffer)
         if claim.at == began and not round_.is_over:
             raise self._not_usable(stream, url, "nothing came", truncated=True)
 
-    async def _put(self, claim: Claim, buffer: bytearray) -> None:
+    def _put(self, claim: Claim, buffer: bytearray) -> None:
         """Write what came where it belongs, as far as nobody else took that over."""
         with self._lock:
             at, count = claim.at, max(0, min(len(buffer), claim.end - claim.at))
         if not count:
             return
-        await AsyncDisk.run(self._file.write, at, bytes(buffer[:count]))
+        Disk.run(self._file.write, at, bytes(buffer[:count]))
         with self._lock:
             self._known.add(claim, count)
         if self._is_save_due():
-            await self._save(wait=False)
+            self._save(wait=False)
         self._tell()
 
 
-class _AsyncRound:
+class _Round:
     """What the connections of one round know of each other.
 
     Attributes:
@@ -510,7 +509,7 @@ class _AsyncRound:
 
     def __init__(self, place: _Place) -> None:
         self.place = place
-        self.begun = AsyncSignal()
+        self.begun = Signal()
         self.is_over = False
         self.failure: CivitaiError | None = None
         self.changed = False
@@ -535,7 +534,7 @@ def _passes(error: CivitaiError) -> bool:
     return isinstance(error, (ConnectionFailed, RateLimited, ServerError))
 
 
-async def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]:
+def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]:
     """Compute the hashes of what is on the disk.
 
     Not while it comes: the pieces come in no order, after a restart the first ones would have to be read anyway, and
@@ -549,7 +548,7 @@ async def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str
 
     at = 0
     while at < size:
-        count = await AsyncDisk.run(take, at)
+        count = Disk.run(take, at)
         if not count:
             raise OSError(errno.EIO, "The part file became shorter", str(file.path))
         at += count
@@ -565,5 +564,5 @@ def _is_free(path: Path, exists: Exists) -> bool:
     raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
 
 
-def _kept(path: Path) -> Downloaded:
-    return Downloaded(path=path, size=path.stat().st_size, verified=False)
+def _kept(path: Path) -> Fetched:
+    return Fetched(path=path, size=path.stat().st_size, verified=False)

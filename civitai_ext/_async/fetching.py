@@ -1,4 +1,3 @@
-# Derived from civitai_ext/_async/downloads.py by scripts/unasync.py: change that file, then run `make fix`.
 """Downloading one file: over several connections, gone on with where it stopped, and under its name only once it is
 known to be whole and the right one.
 """
@@ -9,7 +8,7 @@ import errno
 import json
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -19,18 +18,18 @@ import attrs
 
 from civitai_api.runtime import Response
 from civitai_ext._answers import error_for, unexpected
+from civitai_ext._async.blob_files import Exists, OnProgress
+from civitai_ext._async.http import AsyncStream
+from civitai_ext._async.signed_urls import refusal, with_retries
+from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import delay_after
 from civitai_ext._config import origin_of
-from civitai_ext._disk import Disk
+from civitai_ext._disk import AsyncDisk
 from civitai_ext._part_files import ResumableFile
 from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
-from civitai_ext._signal import Signal
-from civitai_ext._sync.blob_files import Exists, OnProgress
-from civitai_ext._sync.http import Stream
-from civitai_ext._sync.signed_urls import refusal, with_retries
-from civitai_ext._sync.transport import Transport
-from civitai_ext._together import Together
+from civitai_ext._signal import AsyncSignal
+from civitai_ext._together import AsyncTogether
 from civitai_ext._verifying import BEGINNING, Hashes, StandardHashes, comparable, mismatch, why_not_a_file
 from civitai_ext.errors import (
     ApiError,
@@ -44,7 +43,7 @@ from civitai_ext.errors import (
     UnexpectedResponse,
 )
 
-__all__ = ["Downloaded", "Expected", "fetch"]
+__all__ = ["Fetched", "Expected", "fetch"]
 
 CONNECTIONS: Final = 4
 
@@ -72,7 +71,7 @@ class Expected:
 
 
 @attrs.frozen(kw_only=True)
-class Downloaded:
+class Fetched:
     """A file that is there as a whole.
 
     Attributes:
@@ -101,8 +100,8 @@ class _Place:
     ranged: bool
 
 
-def fetch(
-    transport: Transport,
+async def fetch(
+    transport: AsyncTransport,
     source: str,
     target: Path,
     *,
@@ -112,7 +111,7 @@ def fetch(
     on_progress: OnProgress | None = None,
     timeout: float | None = None,
     hashes: Callable[[], Hashes] = StandardHashes,
-) -> Downloaded:
+) -> Fetched:
     """Download a file; where an earlier call was cut short, go on from there.
 
     Nothing is under the name of the file before all of it is there, and its hashes are those that were published.
@@ -142,21 +141,21 @@ def fetch(
         UnexpectedResponse: The answer cannot be used, or leads where nothing should be fetched from.
     """
     expected = Expected() if expected is None else expected
-    if not Disk.run(_is_free, target, exists):
-        return Disk.run(_kept, target)
-    file = Disk.run(ResumableFile, target, public_url(source))
+    if not await AsyncDisk.run(_is_free, target, exists):
+        return await AsyncDisk.run(_kept, target)
+    file = await AsyncDisk.run(ResumableFile, target, public_url(source))
     try:
-        download = Download(transport, source, target, file, expected, connections, on_progress, timeout)
-        download.run()
-        found = _hashed(file, hashes(), download.size)
+        download = AsyncDownload(transport, source, target, file, expected, connections, on_progress, timeout)
+        await download.run()
+        found = await _hashed(file, hashes(), download.size)
         wrong = mismatch(expected.hashes, found)
         verified = bool(comparable(expected.hashes, found)) and wrong is None
-        start = Disk.run(file.read, 0, BEGINNING)
+        start = await AsyncDisk.run(file.read, 0, BEGINNING)
         if not verified and (reason := why_not_a_file(target.name, "", start, download.size)):
-            Disk.run(file.discard)
+            await AsyncDisk.run(file.discard)
             raise NotAFile(reason, status=200, method="GET", url=source)
         if wrong is not None:
-            Disk.run(file.discard)
+            await AsyncDisk.run(file.discard)
             name, should, is_ = wrong
             raise HashMismatch(
                 f"{target} came with the {name} {is_}, but {should} was published",
@@ -165,21 +164,21 @@ def fetch(
                 expected=should,
                 found=is_,
             )
-        if not Disk.run(_is_free, target, exists):  # it may have come meanwhile
-            Disk.run(file.discard)
-            return Disk.run(_kept, target)
-        Disk.run(file.become_target)
-        return Downloaded(path=target, size=download.size, verified=verified, hashes=dict(found))
+        if not await AsyncDisk.run(_is_free, target, exists):  # it may have come meanwhile
+            await AsyncDisk.run(file.discard)
+            return await AsyncDisk.run(_kept, target)
+        await AsyncDisk.run(file.become_target)
+        return Fetched(path=target, size=download.size, verified=verified, hashes=dict(found))
     finally:
-        Disk.run(file.close)
+        await AsyncDisk.run(file.close)
 
 
-class Download:
+class AsyncDownload:
     """One download under way: rounds of connections to where the file lies, which is found anew before each round."""
 
     def __init__(
         self,
-        transport: Transport,
+        transport: AsyncTransport,
         source: str,
         target: Path,
         file: ResumableFile,
@@ -212,24 +211,24 @@ class Download:
         assert self._part is not None, "nothing was asked yet"  # noqa: S101
         return self._part
 
-    def run(self) -> None:
+    async def run(self) -> None:
         """Fetch what is missing."""
         fruitless = 0
         while True:
-            place = self._resolve()
-            self._prepare(place)
+            place = await self._resolve()
+            await self._prepare(place)
             part = self._known
             if part.is_whole:
                 return
             before = part.present
-            round_ = _Round(place)
+            round_ = _AsyncRound(place)
             try:
-                self._run_round(round_)
+                await self._run_round(round_)
             except BaseException:  # a task that is canceled keeps what it has, too
                 with suppress(OSError):
-                    (self._save() if part.present else Disk.run(self._file.discard))
+                    await (self._save() if part.present else AsyncDisk.run(self._file.discard))
                 raise
-            self._save()
+            await self._save()
             if part.is_whole:
                 return
             failure = round_.failure
@@ -237,15 +236,15 @@ class Download:
             fruitless = fruitless + 1 if part.present <= before or round_.changed else 1
             if fruitless >= self._transport.policy.attempts:
                 raise failure
-            self._transport.sleep(self._transport.policy.longest(fruitless) * self._transport.policy.scale)
+            await self._transport.sleep(self._transport.policy.longest(fruitless) * self._transport.policy.scale)
 
     # ---------------------------------------------------------------------------------------------- where the file is
 
-    def _resolve(self) -> _Place:
+    async def _resolve(self) -> _Place:
         """Ask the service where the file lies, and that place what is there."""
-        return with_retries(self._transport, self._follow)
+        return await with_retries(self._transport, self._follow)
 
-    def _follow(self) -> _Place:
+    async def _follow(self) -> _Place:
         url, again = self._source, True
         hops = 0
         while True:
@@ -254,15 +253,15 @@ class Download:
             headers = self._transport.headers_for(url, authenticated=self._is_own(url))
             # HEAD is not understood everywhere, and where it is, the answer may differ from that to GET.
             asking = {**headers, "range": "bytes=0-0"}
-            with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
+            async with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
                 if stream.status in (200, 206, 416):
                     return self._found(stream, url, headers)
-                answer = stream.read(_LONGEST_ERROR)
+                answer = await stream.read(_LONGEST_ERROR)
             location = answer.headers.get("location", "")
             if answer.status == 404 and again and "private" in answer.headers.get("cache-control", ""):
                 # So it answers when it could not find out where the file lies, which passes.
                 again = False
-                self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
+                await self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
             elif 300 <= answer.status < 400 and location and hops < _MOST_HOPS:
                 hops += 1
                 url = self._next(answer, url, location)
@@ -308,7 +307,7 @@ class Download:
             secrets=() if token is None else (token,),
         )
 
-    def _found(self, stream: Stream, url: str, headers: Mapping[str, str]) -> _Place:
+    def _found(self, stream: AsyncStream, url: str, headers: Mapping[str, str]) -> _Place:
         version = Version.of(stream.status, stream.headers)
         self._check(stream, url)
         if version is None:
@@ -317,37 +316,39 @@ class Download:
             raise self._no_file(stream, url, f"it has {version.size} bytes, and {self._expected.size} were expected")
         return _Place(url, headers, version, stream.status == 206)
 
-    def _check(self, stream: Stream, url: str) -> None:
+    def _check(self, stream: AsyncStream, url: str) -> None:
         media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
         if reason := why_not_a_file(self._target.name, media_type, b"", 1):
             raise self._no_file(stream, url, reason)
         if stream.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise self._not_usable(stream, url, "the file came compressed, which was not asked for")
 
-    def _no_file(self, stream: Stream, url: str, message: str) -> NotAFile:
+    def _no_file(self, stream: AsyncStream, url: str, message: str) -> NotAFile:
         media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
         return NotAFile(message, status=stream.status, media_type=media_type, method="GET", url=url)
 
-    def _not_usable(self, stream: Stream, url: str, message: str, *, truncated: bool = False) -> UnexpectedResponse:
+    def _not_usable(
+        self, stream: AsyncStream, url: str, message: str, *, truncated: bool = False
+    ) -> UnexpectedResponse:
         return UnexpectedResponse(message, status=stream.status, truncated=truncated, method="GET", url=url)
 
     # ------------------------------------------------------------------------------------------------- what is there
 
-    def _prepare(self, place: _Place) -> None:
+    async def _prepare(self, place: _Place) -> None:
         """Make the part one of the version that lies there now: go on with it, or begin it anew."""
-        part = Disk.run(self._file.load) if self._part is None else self._part
+        part = await AsyncDisk.run(self._file.load) if self._part is None else self._part
         keep = part is not None and part.version.is_surely(place.version)
         self._part = part if part is not None and keep else Part(place.version)
-        Disk.run(self._file.begin, place.version.size, keep=keep, present=self._part.present)
+        await AsyncDisk.run(self._file.begin, place.version.size, keep=keep, present=self._part.present)
         self._saved = self._part.present
         self._tell()
 
-    def _save(self, *, wait: bool = True) -> None:
+    async def _save(self, *, wait: bool = True) -> None:
         """Note on the disk what is there."""
         with self._lock:
             part = self._known
             present, notes = part.present, json.dumps(part.to_dict())
-        if Disk.run(self._file.save, notes, wait=wait):
+        if await AsyncDisk.run(self._file.save, notes, wait=wait):
             self._saved, self._saved_at = present, monotonic()
 
     def _is_save_due(self) -> bool:
@@ -360,15 +361,15 @@ class Download:
 
     # --------------------------------------------------------------------------------------------------------- rounds
 
-    def _run_round(self, round_: _Round) -> None:
+    async def _run_round(self, round_: _AsyncRound) -> None:
         """Fetch over several connections until all is there, or the place is of no more use."""
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
-        together = Together[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
+        together = AsyncTogether[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
-            with closing(together.as_completed(workers)) as ended:
-                for _, failure in ended:
+            async with aclosing(together.as_completed(workers)) as ended:
+                async for _, failure in ended:
                     if failure is not None:
                         round_.is_over = True
                         raise failure
@@ -387,20 +388,20 @@ class Download:
             self._ignored = True
         self._connections = max(1, self._connections - round_.left)
 
-    def _work(self, round_: _Round, number: int, ranged: bool) -> None:
+    async def _work(self, round_: _AsyncRound, number: int, ranged: bool) -> None:
         """Fetch one range after the other. The first connection shows whether others have a chance."""
         attempt = 1
         accepted = number == 0
         try:
             if number:
-                round_.begun.wait()
+                await round_.begun.wait()
             while not round_.is_over:
                 claim = self._take(ranged)
                 if claim is None:
                     return
                 began, delay = claim.at, None
                 try:
-                    accepted = self._fetch(round_, claim, ranged) or accepted
+                    accepted = await self._fetch(round_, claim, ranged) or accepted
                     attempt = 1
                 except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
                     if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | _REFUSED:
@@ -419,7 +420,7 @@ class Download:
                     with self._lock:
                         self._known.release(claim)
                 if delay is not None:
-                    self._transport.sleep(delay)
+                    await self._transport.sleep(delay)
         finally:
             if number == 0:
                 round_.begun.set()
@@ -430,16 +431,16 @@ class Download:
                 return None
             return self._known.take(self._connections) if ranged else self._known.take_all()
 
-    def _fetch(self, round_: _Round, claim: Claim, ranged: bool) -> bool:
+    async def _fetch(self, round_: _AsyncRound, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""
         place, version = round_.place, self._known.version
         headers = dict(place.headers)
         if ranged:
             headers["range"] = f"bytes={claim.at}-{claim.end - 1}"
             headers["if-range"] = version.validator or ""
-        with self._transport.http.stream("GET", place.url, headers=headers, timeout=self._timeout) as stream:
+        async with self._transport.http.stream("GET", place.url, headers=headers, timeout=self._timeout) as stream:
             if stream.status >= 300 and stream.status != 416:
-                raise self._refused(stream.read(_LONGEST_ERROR), place.url)
+                raise self._refused(await stream.read(_LONGEST_ERROR), place.url)
             verdict = judge(stream.status, stream.headers, claim.at, claim.end, version)
             if verdict is Verdict.CHANGED:
                 self._check(stream, place.url)  # or it is a page
@@ -455,20 +456,20 @@ class Download:
             if version.validator is None:  # what is there may be of another version
                 with self._lock:
                     self._known.done = []
-            self._receive(round_, stream, claim, place.url)
+            await self._receive(round_, stream, claim, place.url)
         return True
 
-    def _receive(self, round_: _Round, stream: Stream, claim: Claim, url: str) -> None:
+    async def _receive(self, round_: _AsyncRound, stream: AsyncStream, claim: Claim, url: str) -> None:
         began, buffer = claim.at, bytearray()
         window, in_window = monotonic(), 0
         try:
-            for chunk in stream.chunks():
+            async for chunk in stream.chunks():
                 buffer += chunk
                 in_window += len(chunk)
                 if round_.is_over or claim.at + len(buffer) >= claim.end:
                     break
                 if len(buffer) >= _BUFFER or self._is_save_due():
-                    self._put(claim, buffer)
+                    await self._put(claim, buffer)
                     buffer = bytearray()
                 now, silence = monotonic(), self._timeout or 60.0
                 if now - window >= silence:
@@ -476,25 +477,25 @@ class Download:
                         raise self._not_usable(stream, url, "almost nothing comes any more", truncated=True)
                     window, in_window = now, 0
         finally:
-            self._put(claim, buffer)
+            await self._put(claim, buffer)
         if claim.at == began and not round_.is_over:
             raise self._not_usable(stream, url, "nothing came", truncated=True)
 
-    def _put(self, claim: Claim, buffer: bytearray) -> None:
+    async def _put(self, claim: Claim, buffer: bytearray) -> None:
         """Write what came where it belongs, as far as nobody else took that over."""
         with self._lock:
             at, count = claim.at, max(0, min(len(buffer), claim.end - claim.at))
         if not count:
             return
-        Disk.run(self._file.write, at, bytes(buffer[:count]))
+        await AsyncDisk.run(self._file.write, at, bytes(buffer[:count]))
         with self._lock:
             self._known.add(claim, count)
         if self._is_save_due():
-            self._save(wait=False)
+            await self._save(wait=False)
         self._tell()
 
 
-class _Round:
+class _AsyncRound:
     """What the connections of one round know of each other.
 
     Attributes:
@@ -509,7 +510,7 @@ class _Round:
 
     def __init__(self, place: _Place) -> None:
         self.place = place
-        self.begun = Signal()
+        self.begun = AsyncSignal()
         self.is_over = False
         self.failure: CivitaiError | None = None
         self.changed = False
@@ -534,7 +535,7 @@ def _passes(error: CivitaiError) -> bool:
     return isinstance(error, (ConnectionFailed, RateLimited, ServerError))
 
 
-def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]:
+async def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]:
     """Compute the hashes of what is on the disk.
 
     Not while it comes: the pieces come in no order, after a restart the first ones would have to be read anyway, and
@@ -548,7 +549,7 @@ def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]
 
     at = 0
     while at < size:
-        count = Disk.run(take, at)
+        count = await AsyncDisk.run(take, at)
         if not count:
             raise OSError(errno.EIO, "The part file became shorter", str(file.path))
         at += count
@@ -564,5 +565,5 @@ def _is_free(path: Path, exists: Exists) -> bool:
     raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
 
 
-def _kept(path: Path) -> Downloaded:
-    return Downloaded(path=path, size=path.stat().st_size, verified=False)
+def _kept(path: Path) -> Fetched:
+    return Fetched(path=path, size=path.stat().st_size, verified=False)

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from civitai_ext import errors
-from civitai_ext._async import downloads as async_downloads
+from civitai_ext._async import fetching as async_fetching
 from civitai_ext._async.http import AsyncHttp
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import RetryPolicy
 from civitai_ext._config import Config
 from civitai_ext._part_files import ResumableFile, dead_parts
 from civitai_ext._redact import public_url
-from civitai_ext._sync import downloads as sync_downloads
+from civitai_ext._sync import fetching as sync_fetching
 from civitai_ext._sync.http import Http
 from civitai_ext._sync.transport import Transport
 from tests.faults.range_server import MB, Asked, Fault, RangeServer, Reply
@@ -49,8 +49,8 @@ def sync_fetch(server: RangeServer, target: Path, *, timeout: float = 10, **opti
     config = Config.load(token=TOKEN, site_url=url, orchestration_url=url, auth_url=url, environ={})
     transport = Transport(config, Http(timeout=timeout), policy=policy)
     try:
-        return sync_downloads.fetch(
-            transport, server.source, target, timeout=timeout, **_expected(sync_downloads, options)
+        return sync_fetching.fetch(
+            transport, server.source, target, timeout=timeout, **_expected(sync_fetching, options)
         )
     finally:
         transport.close()
@@ -62,8 +62,8 @@ def async_fetch(server: RangeServer, target: Path, *, timeout: float = 10, **opt
         config = Config.load(token=TOKEN, site_url=url, orchestration_url=url, auth_url=url, environ={})
         transport = AsyncTransport(config, AsyncHttp(timeout=timeout), policy=policy)
         try:
-            more = _expected(async_downloads, options)
-            return await async_downloads.fetch(transport, server.source, target, timeout=timeout, **more)
+            more = _expected(async_fetching, options)
+            return await async_fetching.fetch(transport, server.source, target, timeout=timeout, **more)
         finally:
             await transport.aclose()
 
