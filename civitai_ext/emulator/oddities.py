@@ -173,7 +173,7 @@ def _model(number: int, name: str, oddity: _Oddity, creator: Creator, catalogue:
         supports_generation=False,
         model=model,
     )
-    scanned = {"scanned_at": version.published_at + timedelta(minutes=9)}
+    scanned: dict[str, Any] = {"scanned_at": version.published_at + timedelta(minutes=9)}
     version.files = [
         ModelFile(id=_FIRST_FILE + 100 * number + place, primary=place == 0, version=version, **scanned | file)
         for place, file in enumerate(oddity.files)

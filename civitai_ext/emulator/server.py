@@ -43,6 +43,8 @@ _JOURNAL_LENGTH = 10_000
 _START_SECONDS = 10
 _STOP_SECONDS = 5
 _GRACE_SECONDS = 1.0
+_LAST_SECONDS = 0.2
+"""How long an answer may take to notice that its connection is gone."""
 _TICKS_A_SECOND = 10
 """What the server counts while it keeps the date of its answers."""
 
@@ -334,8 +336,14 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        ends = time.monotonic() + _GRACE_SECONDS
-        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < ends:
-            await asyncio.sleep(0.002)
+        await self._wait_for_answers(_GRACE_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._wait_for_answers(_LAST_SECONDS)
         for task in list(self.server_state.tasks):
             task.cancel()
+
+    async def _wait_for_answers(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < ends:
+            await asyncio.sleep(0.002)

@@ -169,4 +169,5 @@ class Spoiler:
             return
         now = asyncio.get_running_loop().time()
         self._due = (now if self._due is None else self._due) + length / self._rate
-        await asyncio.sleep(max(0, self._due - now))
+        while (left := self._due - asyncio.get_running_loop().time()) > 0 and not self._connection.is_gone:
+            await asyncio.sleep(min(left, 1 / _PIECES_A_SECOND))

@@ -50,8 +50,8 @@ def object_url(world: World, kind: Kind, id: int | str, name: str) -> str:
 def _sign(world: World, content: dict[str, Any], place: str, name: str) -> str:
     expires = world.clock.now() + URL_LIFETIME
     query = urlencode({"sig": world.signer.sign(content, expires=expires), "expires": int(expires.timestamp())})
-    # Clients take a name of dots for a way up.
-    shown = quote(name, safe="") if name.strip(".") else "file"
+    # Clients take a name of dots for a way up, and the router no line for a name.
+    shown = quote(name, safe="") if name.strip(".") and name.isprintable() else "file"
     return f"{world.origin}/storage/{place}/{shown}?{query}"
 
 
