@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civitai_ext.emulator.answers import answer, problem, storage_error, to_json
-from civitai_ext.emulator.faults import REVISION, Asked, Fault, Faults, Kind, Verdict
+from civitai_ext.emulator.faults import ON_THE_WAY, REVISION, Asked, Fault, Faults, Verdict
 from civitai_ext.emulator.journal import FAULT, LOST
 from civitai_ext.emulator.spoiling import Connection, OverError, Spoiler
 
@@ -30,8 +30,6 @@ _STORAGE_ERRORS = {
 }
 _RANGE = re.compile(rb"bytes=(\d+)-(\d*)")
 _DATE_AHEAD = timedelta(seconds=2)
-# What is done to the content of an answer, and not to the way in which it is sent.
-_ON_CONTENT: frozenset[Kind] = frozenset({"lost_answer", "doubled", "duplicate_items", "repeat_cursor", "fields"})
 
 
 class FaultMiddleware:
@@ -92,10 +90,10 @@ class FaultMiddleware:
         spoiler = Spoiler(send, connection, fault, is_head=asked.method == "HEAD")
         if fault is not None and (fault.status is not None or fault.html_page):
             if fault.accepted:
-                await _collect(self._app, scope, receive)
+                await _do(self._app, scope, receive)
             await _made_up(fault, asked.path)(scope, receive, spoiler)
             return
-        if fault is not None and fault.kind not in _ON_CONTENT:
+        if fault is not None and fault.kind in ON_THE_WAY:
             await self._app(_with_range(scope, fault), receive, spoiler)
             return
         remembers = self._faults.needs_answers and not asked.path.startswith(_STORAGE)
@@ -105,13 +103,15 @@ class FaultMiddleware:
 
         if fault is not None and fault.doubled:
             sent = await _read(receive)
-            await _collect(self._app, scope, _replay(sent, receive))
+            await _do(self._app, scope, _replay(sent, receive))
             receive = _replay(sent, receive)
+        if fault is not None and fault.lost_answer:
+            status = await _do(self._app, scope, receive)
+            await asyncio.sleep(verdict.late)
+            await send({"type": LOST, "status": status})
+            await connection.end(fault.end)
         start, body = await _collect(self._app, scope, receive)
         await asyncio.sleep(verdict.late)
-        if fault is not None and fault.lost_answer:
-            await send({"type": LOST, "status": start["status"]})
-            await connection.end(fault.end)
         content = _read_json(start, body)
         if content is not None:
             if fault is not None:
@@ -163,6 +163,18 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": left.pop()} if left else await receive()
 
     return again
+
+
+async def _do(app: ASGIApp, scope: Scope, receive: Receive) -> int:
+    """Let the application do its work, and keep nothing of its answer but the status."""
+    statuses: list[int] = []
+
+    async def keep(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, receive, keep)
+    return statuses[0]
 
 
 async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[dict[str, Any], bytes]:

@@ -37,9 +37,10 @@ CHAOS: tuple[int | Kind, ...] = (
 )  # fmt: skip
 """What `Faults.chaos` draws from when it is not told otherwise."""
 
+ON_THE_WAY: frozenset[Kind] = frozenset({"cut_body", "gzip", "ignore_range", "shift_range", "changed", "headers"})
+"""What a fault does to the way that an answer takes; of these it may do several at the same time."""
+
 _ENDS: tuple[End, ...] = ("close", "reset", "stall")
-# What a fault may do to one answer at the same time.
-_TOGETHER: frozenset[Kind] = frozenset({"cut_body", "gzip", "ignore_range", "shift_range", "changed", "headers"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _PAGING = frozenset({"cursor", "page", "token"})
@@ -104,7 +105,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         effects = self._effects()
-        if len(effects) > 1 and not _TOGETHER.issuperset(effects):
+        if len(effects) > 1 and not ON_THE_WAY.issuperset(effects):
             raise ValueError(f"a fault does one thing, and {' and '.join(effects)} are several")
         if len(self.route.split()) != 2:
             raise ValueError("a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *'")
@@ -244,6 +245,12 @@ def _drawn(route: str, kind: int | Kind) -> Fault:
             return Fault(route, cut_body=True)
         case "doubled":
             return Fault(route, doubled=True)
+        case "gzip":
+            return Fault(route, gzip=True)
+        case "ignore_range":
+            return Fault(route, ignore_range=True)
+        case "shift_range":
+            return Fault(route, shift_range=1)
         case "duplicate_items":
             return Fault(route, duplicate_items=3)
         case "repeat_cursor":
@@ -251,7 +258,8 @@ def _drawn(route: str, kind: int | Kind) -> Fault:
         case "delay":
             return Fault(route, delay=0.02)
     raise ValueError(
-        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled, delay"
+        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled, delay,"
+        " gzip, ignore_range, shift_range"
     )
 
 

@@ -142,6 +142,13 @@ def test_chaos_follows_from_its_seed_whatever_the_order() -> None:
     assert 50 < sum(count for kind, count in kinds.items() if kind) < 110
 
 
+def test_chaos_may_have_files_go_wrong() -> None:
+    faults = Faults()
+    faults.chaos(1, 1, ["cut_body", "gzip", "ignore_range", "shift_range"])
+    drawn = (faults.decide(_asked(cursor=str(number))).fault for number in range(50))
+    assert {fault and fault.kind for fault in drawn} == {"cut_body", "gzip", "ignore_range", "shift_range"}
+
+
 def test_chaos_spares_whoever_failed_twice() -> None:
     faults = Faults()
     faults.chaos(1, 1, [500])

@@ -127,12 +127,17 @@ def test_an_answer_never_comes(emulator: Emulator, fetch: Fetch, end: Any, seen:
     assert (got.head, got.body, got.end) == ("", b"", seen)
 
 
-def test_a_stall_keeps_nobody_from_closing(emulator: Emulator, fetch: Fetch) -> None:
-    emulator.faults.add(STORAGE, cut_body=1, end="stall")
+def test_what_stalls_or_drips_ends_with_the_emulator(
+    emulator: Emulator, fetch: Fetch, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.faults.add(STORAGE, cut_body=1, end="stall", times=1)
+    emulator.faults.add(STORAGE, rate=5)
+    fetch(wait=0.05)
     fetch(wait=0.05)
     begin = time.perf_counter()
     emulator.close()
     assert time.perf_counter() - begin < 4
+    assert not caplog.records
 
 
 # Lengths
