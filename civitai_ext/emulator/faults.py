@@ -126,8 +126,9 @@ class Fault:
         if self.delay < 0 or self.advance < 0:
             raise ValueError("delay and advance are seconds, 0 or more: time does not run backwards")
         for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value or ""):
-                raise ValueError(f"the header {name!r} cannot be sent with the value {value!r}")
+            sendable = value is None or (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))
+            if not _HEADER_NAME.fullmatch(name) or not sendable:
+                raise ValueError(f"the header {name!r} cannot be sent with the value {value!r}: a text or None")
         if self.length is not None and not (self.length.isascii() and self.length.isdecimal()):
             raise ValueError(f"Content-Length is a number, not {self.length!r}")
         if not (effects or self.delay or self.rate or self.advance):
@@ -348,7 +349,8 @@ class Faults:
             ignore_range: Answer with the whole file, whatever range was asked for.
             shift_range: Answer with the range that begins and ends so many bytes later than the one asked for.
             changed: Let the file, at that path, be another one from this request on, with other bytes and another
-                entity tag, but of the same length. Every hit changes it again; `clear` brings the first one back.
+                entity tag, but of the same length. What is published about it stays. Every hit changes it again;
+                `clear` brings the first one back.
             rate: Send no more than so many bytes of the body a second.
             advance: Move the clock of the emulator by so many seconds first: signed URLs of files hold 900.
 

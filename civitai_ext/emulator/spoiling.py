@@ -146,7 +146,7 @@ class Spoiler:
         """Send a part of the body, as fast as that may be."""
         for piece in self._pieces(body):
             if self._connection.is_gone:
-                raise OverError
+                await self._connection.end("close")
             within = piece if self._declared is None else piece[: self._declared]
             if self._declared is not None:
                 self._declared -= len(within)

@@ -112,6 +112,7 @@ def test_a_file_changes_with_every_hit_and_for_everybody() -> None:
         ({"headers": {"Content-Length": "many"}}, "Content-Length is a number"),
         ({"headers": {"X": "a\r\nB: c"}}, "cannot be sent"),
         ({"headers": {"no name": "a"}}, "cannot be sent"),
+        ({"headers": {"Content-Length": 5}}, "a text or None"),
     ],
 )
 def test_faults_that_make_no_sense(wrong: dict[str, Any], reason: str) -> None:
