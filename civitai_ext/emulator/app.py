@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -36,13 +37,13 @@ from civitai_ext.emulator.site import (
 from civitai_ext.emulator.world import World
 
 
-def make_app(world: World, faults: Faults, hang_up: Callable[[Scope], None]) -> Starlette:
+def make_app(world: World, faults: Faults, transport_of: Callable[[Scope], asyncio.Transport | None]) -> Starlette:
     """Assemble the ASGI application of one world.
 
     Args:
         world: What is served.
         faults: What goes wrong on purpose.
-        hang_up: Closes the connection of a request.
+        transport_of: Finds what carries the connection of a request, while there is one.
 
     """
     app = Starlette(
@@ -69,7 +70,7 @@ def make_app(world: World, faults: Faults, hang_up: Callable[[Scope], None]) -> 
         ],
         middleware=[
             Middleware(JournalMiddleware, journal=world.journal),
-            Middleware(FaultMiddleware, faults=faults, hang_up=hang_up),
+            Middleware(FaultMiddleware, faults=faults, advance=world.clock.advance, transport_of=transport_of),
         ],
         exception_handlers={RefusalError: _refused, HTTPException: _unrouted},
     )

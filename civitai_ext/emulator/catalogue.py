@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -109,7 +109,12 @@ class GalleryImage:
 
 @dataclass
 class ModelFile:
-    """A file of a version."""
+    """A file of a version.
+
+    Attributes:
+        published: The hashes to publish, where they are not simply those of the content.
+
+    """
 
     id: int
     name: str
@@ -119,34 +124,53 @@ class ModelFile:
     fp: str | None
     length: int
     primary: bool
-    scanned_at: datetime
+    scanned_at: datetime | None
     version: Version = field(repr=False)
+    quant_type: str | None = None
+    pickle_scan: str | None = "Success"
+    virus_scan: str | None = "Success"
+    published: Callable[[ModelFile], dict[str, str]] | None = field(default=None, repr=False)
 
     @property
     def is_archive(self) -> bool:
-        """Whether the file is a ZIP archive; the others are safetensors."""
-        return self.format == "Other"
+        """Whether the file is a ZIP archive."""
+        return self.format == "Other" and self.type != "Config"
+
+    @property
+    def is_safetensors(self) -> bool:
+        """Whether the file is a safetensors file."""
+        return self.format == "SafeTensor"
+
+    def stored(self, revision: int = 0) -> files.Content:
+        """Give what a download serves; every revision has other bytes."""
+        key = f"file {self.version.model.seed} {self.id}" + (f" {revision}" if revision else "")
+        match self.format:
+            case "SafeTensor":
+                return files.weights(key, self.length, self.name)
+            case "GGUF":
+                return files.gguf(key, self.length, self.name)
+            case "PickleTensor":
+                return files.pickled(key, self.length, self.name)
+        if self.is_archive:
+            return files.Content(files.archive(key, self.length, self.name))
+        return files.settings(key, self.length, self.name)
 
     @property
     def content(self) -> bytes:
-        """The bytes that a download serves."""
-        make = files.archive if self.is_archive else files.safetensors
-        return make(f"file {self.version.model.seed} {self.id}", self.length, self.name)
+        """All bytes that a download serves."""
+        return self.stored().read()
 
     @cached_property
-    def _facts(self) -> tuple[int, dict[str, str]]:
-        content = self.content
-        return len(content), files.hashes(content, is_safetensors=not self.is_archive)
-
-    @property
     def size_kb(self) -> float:
         """The size in kibibytes."""
-        return self._facts[0] / 1024
+        return len(self.stored()) / 1024
 
-    @property
+    @cached_property
     def hashes(self) -> dict[str, str]:
-        """The hashes of `content`, computed when first asked for."""
-        return self._facts[1]
+        """The hashes that are published, computed when first asked for."""
+        if self.published is not None:
+            return self.published(self)
+        return dict(files.hashes(self.stored(), is_safetensors=self.is_safetensors))
 
 
 @dataclass
@@ -170,6 +194,8 @@ class Version:
     images: list[GalleryImage] = field(default_factory=list)
     epochs: int = 0
     """How many epochs it was trained for on the site; 0 for a version that was trained elsewhere."""
+    restricted: bool = False
+    """Whether its files are for those whom the creator has let in, and nobody is."""
     access_is_permanent: bool = False
     """Whether its paid access has no end, whatever `early_access_until` says."""
 
@@ -283,6 +309,16 @@ class Catalogue:
         self.file_by_id = {file.id: file for version in self.version_by_id.values() for file in version.files}
         self.image_by_id = {image.id: image for version in self.version_by_id.values() for image in version.images}
         self.image_by_key = {image.key: image for image in self.image_by_id.values()}
+        self.unlisted: list[Model] = []
+        """Models that only their ids and the name of their creator lead to."""
+
+    def add(self, model: Model) -> None:
+        """Add an unlisted model; nothing else changes by that."""
+        self.unlisted.append(model)
+        self.model_by_id[model.id] = model
+        for version in model.versions:
+            self.version_by_id[version.id] = version
+            self.file_by_id |= {file.id: file for file in version.files}
 
     @cached_property
     def files_by_hash(self) -> dict[str, list[ModelFile]]:
@@ -308,7 +344,8 @@ class Catalogue:
 
     def creator(self, username: str) -> Creator | None:
         """Find a creator by name, whatever its case."""
-        return next((creator for creator in self.creators if creator.username.lower() == username.lower()), None)
+        creators = [*self.creators, *(model.creator for model in self.unlisted)]
+        return next((creator for creator in creators if creator.username.lower() == username.lower()), None)
 
 
 class _Maker:

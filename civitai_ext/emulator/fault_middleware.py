@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,10 +16,19 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civitai_ext.emulator.answers import answer, problem, storage_error, to_json
-from civitai_ext.emulator.faults import Asked, Fault, Faults
+from civitai_ext.emulator.faults import ON_THE_WAY, REVISION, Asked, Fault, Faults, Verdict
 from civitai_ext.emulator.journal import FAULT, LOST
+from civitai_ext.emulator.spoiling import Connection, OverError, Spoiler
 
 _STORAGE = ("/storage/", "/emulated-uploads/")
+_STORAGE_ERRORS = {
+    400: ("ExpiredToken", "The provided token has expired"),
+    403: ("AccessDenied", "Request has expired"),
+    404: ("NoSuchKey", "The specified key does not exist"),
+    416: ("InvalidRange", "The requested range is not satisfiable"),
+    503: ("SlowDown", "Try again"),
+}
+_RANGE = re.compile(rb"bytes=(\d+)-(\d*)")
 _DATE_AHEAD = timedelta(seconds=2)
 
 
@@ -28,14 +38,23 @@ class FaultMiddleware:
     Args:
         app: The application.
         faults: Where verdicts come from.
-        hang_up: Closes the connection of a request.
+        advance: Moves the clock.
+        transport_of: Finds what carries the connection of a request, while there is one.
 
     """
 
-    def __init__(self, app: ASGIApp, *, faults: Faults, hang_up: Callable[[Scope], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        faults: Faults,
+        advance: Callable[[float], None],
+        transport_of: Callable[[Scope], asyncio.Transport | None],
+    ) -> None:
         self._app = app
         self._faults = faults
-        self._hang_up = hang_up
+        self._advance = advance
+        self._transport_of = transport_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one exchange on, or do something wrong with it."""
@@ -44,37 +63,55 @@ class FaultMiddleware:
             return
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         asked = Asked(scope["method"], scope["path"], tuple(query))
-        delay, fault, late = self._faults.decide(asked)
-        if delay or late:
+        verdict = self._faults.decide(asked)
+        connection = Connection(lambda: self._transport_of(scope), receive)
+        scope[REVISION] = verdict.revision
+        if verdict.advance:
+            scope[FAULT] = "advance"
+            self._advance(verdict.advance)
+        if verdict.rate is not None:
+            scope[FAULT] = "rate"
+            send = Spoiler(send, connection, rate=verdict.rate)
+        if verdict.delay or verdict.late:
             scope[FAULT] = "delay"
             receive = _replay(await _read(receive), receive)
-            await asyncio.sleep(delay)
-        if fault is not None:
-            scope[FAULT] = fault.kind
-            if fault.status is not None or fault.html_page:
-                if fault.accepted:
-                    await _collect(self._app, scope, receive)
-                await _made_up(fault, asked.path)(scope, receive, send)
-                return
-            if fault.doubled:
-                sent = await _read(receive)
-                await _collect(self._app, scope, _replay(sent, receive))
-                receive = _replay(sent, receive)
-        elif not self._faults.needs_answers and not late:
+            await asyncio.sleep(verdict.delay)
+        if verdict.fault is not None:
+            scope[FAULT] = verdict.fault.kind
+        try:
+            await self._answer(asked, verdict, scope, receive, send, connection)
+        except* OverError:
+            pass
+
+    async def _answer(
+        self, asked: Asked, verdict: Verdict, scope: Scope, receive: Receive, send: Send, connection: Connection
+    ) -> None:
+        fault = verdict.fault
+        spoiler = Spoiler(send, connection, fault, is_head=asked.method == "HEAD")
+        if fault is not None and (fault.status is not None or fault.html_page):
+            if fault.accepted:
+                await _do(self._app, scope, receive)
+            await _made_up(fault, asked.path)(scope, receive, spoiler)
+            return
+        if fault is not None and fault.kind in ON_THE_WAY:
+            await self._app(_with_range(scope, fault), receive, spoiler)
+            return
+        remembers = self._faults.needs_answers and not asked.path.startswith(_STORAGE)
+        if fault is None and not remembers and not verdict.late:
             await self._app(scope, receive, send)
             return
 
-        start, body = await _collect(self._app, scope, receive)
-        await asyncio.sleep(late)
+        if fault is not None and fault.doubled:
+            sent = await _read(receive)
+            await _do(self._app, scope, _replay(sent, receive))
+            receive = _replay(sent, receive)
         if fault is not None and fault.lost_answer:
-            await send({"type": LOST, "status": start["status"]})
-            await self._end(scope, receive)
-            return
-        if fault is not None and fault.cut_body:
-            await send(start)
-            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-            await self._end(scope, receive)
-            return
+            status = await _do(self._app, scope, receive)
+            await asyncio.sleep(verdict.late)
+            await send({"type": LOST, "status": status})
+            await connection.end(fault.end)
+        start, body = await _collect(self._app, scope, receive)
+        await asyncio.sleep(verdict.late)
         content = _read_json(start, body)
         if content is not None:
             if fault is not None:
@@ -84,11 +121,28 @@ class FaultMiddleware:
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-    async def _end(self, scope: Scope, receive: Receive) -> None:
-        """Close the connection, and wait until the server knows that: it would answer for us otherwise."""
-        self._hang_up(scope)
-        while (await receive())["type"] != "http.disconnect":
-            pass
+
+def _with_range(scope: Scope, fault: Fault) -> Scope:
+    """Ask for another range than the caller has asked for, or for none."""
+    headers = scope["headers"]
+    if fault.ignore_range:
+        headers = [pair for pair in headers if pair[0] != b"range"]
+    if fault.shift_range:
+        headers = [(name, _shifted(value, fault.shift_range) if name == b"range" else value) for name, value in headers]
+    return {**scope, "headers": headers}
+
+
+def _shifted(value: bytes, by: int) -> bytes:
+    """Move a range; one that counts from the end stays.
+
+    >>> _shifted(b"bytes=5-9", -6), _shifted(b"bytes=5-", 1), _shifted(b"bytes=-5", 1)
+    (b'bytes=0-3', b'bytes=6-', b'bytes=-5')
+    """
+    found = _RANGE.fullmatch(value)
+    if found is None:
+        return value
+    start, end = (str(max(0, int(place) + by)).encode() if place else b"" for place in found.groups())
+    return b"bytes=" + start + b"-" + end
 
 
 async def _read(receive: Receive) -> bytes:
@@ -109,6 +163,18 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": left.pop()} if left else await receive()
 
     return again
+
+
+async def _do(app: ASGIApp, scope: Scope, receive: Receive) -> int:
+    """Let the application do its work, and keep nothing of its answer but the status."""
+    statuses: list[int] = []
+
+    async def keep(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, receive, keep)
+    return statuses[0]
 
 
 async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[dict[str, Any], bytes]:
@@ -149,18 +215,18 @@ def _made_up(fault: Fault, path: str) -> Response:
     elif fault.retry_after is not None:
         response.headers["Retry-After"] = fault.retry_after
     response.headers.setdefault("Cache-Control", "no-store")
-    for name, value in fault.headers.items():
-        response.headers[name] = value
     return response
 
 
 def _error(fault: Fault, path: str) -> Response:
     """Build an error in the words of the service that the path belongs to."""
     status = fault.status or HTTPStatus.INTERNAL_SERVER_ERROR
+    if isinstance(fault.body, bytes):
+        return Response(fault.body, status, media_type="application/octet-stream")
     if fault.body is not None:
         return answer(fault.body, status)
     if path.startswith(_STORAGE):
-        return storage_error(status, "SlowDown" if status == HTTPStatus.SERVICE_UNAVAILABLE else "Error", "Try again")
+        return storage_error(status, *_STORAGE_ERRORS.get(status, ("Error", "Try again")))
     if path.startswith(("/v1/", "/v2/")):
         return problem(status)
     return answer(_site_error(status, path), status)

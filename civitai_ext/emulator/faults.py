@@ -3,6 +3,7 @@
 Examples:
     emulator.faults.add("GET /api/v1/models", status=503, retry_after="2", times=2)
     emulator.faults.add("GET *", delay=0.05)
+    emulator.faults.add("GET /storage/*", cut_body=100_000, end="reset", after=1, times=3)
     emulator.faults.chaos(seed=7, rate=0.2, kinds=[429, 503, "lost_answer", "repeat_cursor"])
 
 """
@@ -10,16 +11,25 @@ Examples:
 from __future__ import annotations
 
 import random
+import re
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal[
-    "status", "html_page", "lost_answer", "cut_body", "doubled", "duplicate_items", "repeat_cursor", "fields", "delay"
-]
+    "status", "html_page", "lost_answer", "doubled", "duplicate_items", "repeat_cursor", "fields",
+    "cut_body", "gzip", "ignore_range", "shift_range", "changed", "headers",
+    "delay", "rate", "advance",
+]  # fmt: skip
 """What a fault is called in the journal."""
+End = Literal["close", "reset", "stall"]
+"""How an answer ends that does not come whole."""
+
+REVISION = "civitai_ext.emulator.revision"
+"""Where the scope of a request says how often its file has become another one."""
 
 ANY = "* *"
 CHAOS: tuple[int | Kind, ...] = (
@@ -27,6 +37,12 @@ CHAOS: tuple[int | Kind, ...] = (
 )  # fmt: skip
 """What `Faults.chaos` draws from when it is not told otherwise."""
 
+ON_THE_WAY: frozenset[Kind] = frozenset({"cut_body", "gzip", "ignore_range", "shift_range", "changed", "headers"})
+"""What a fault does to the way that an answer takes; of these it may do several at the same time."""
+
+_ENDS: tuple[End, ...] = ("close", "reset", "stall")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _PAGING = frozenset({"cursor", "page", "token"})
 _IN_A_ROW = 2
 # What a drawn failure with one of these statuses brings along.
@@ -64,10 +80,10 @@ class Fault:
     status: int | None = None
     body: Any = None
     retry_after: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | None] = field(default_factory=dict)
     html_page: bool = False
     lost_answer: bool = False
-    cut_body: bool = False
+    cut_body: bool | int = False
     doubled: bool = False
     duplicate_items: int = 0
     repeat_cursor: int = 0
@@ -77,38 +93,86 @@ class Fault:
     times: int | None = None
     every: int | None = None
     after: int = 0
+    end: End = "close"
+    gzip: bool = False
+    ignore_range: bool = False
+    shift_range: int = 0
+    changed: bool = False
+    rate: float | None = None
+    advance: float = 0.0
     hits: int = 0
     _seen: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
         effects = self._effects()
-        if len(effects) > 1 or not (effects or self.delay):
-            raise ValueError("a fault does one thing, or is a delay, or both")
+        if len(effects) > 1 and not ON_THE_WAY.issuperset(effects):
+            raise ValueError(f"a fault does one thing, and {' and '.join(effects)} are several")
         if len(self.route.split()) != 2:
             raise ValueError("a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *'")
         if self.accepted and not (self.delay or "status" in effects or "html_page" in effects):
             raise ValueError("accepted goes with status, html_page or delay")
         if self.every is not None and self.every < 1:
             raise ValueError("every must be 1 or more")
+        if self.end not in _ENDS:
+            raise ValueError(f"there is no end {self.end!r}; there are {', '.join(_ENDS)}")
+        if self.end != "close" and not (self.cuts or self.lost_answer or self.length is not None):
+            raise ValueError("end goes with cut_body, lost_answer or a Content-Length among the headers")
+        if self.cut_body < 0:
+            raise ValueError("cut_body is True or a number of bytes, 0 or more")
+        if self.body is not None and self.status is None:
+            raise ValueError("body goes with status")
+        if self.rate is not None and not self.rate > 0:
+            raise ValueError("rate is a number of bytes a second, more than 0")
+        if self.delay < 0 or self.advance < 0:
+            raise ValueError("delay and advance are seconds, 0 or more: time does not run backwards")
+        for name, value in self.headers.items():
+            sendable = value is None or (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))
+            if not _HEADER_NAME.fullmatch(name) or not sendable:
+                raise ValueError(f"the header {name!r} cannot be sent with the value {value!r}: a text or None")
+        if self.length is not None and not (self.length.isascii() and self.length.isdecimal()):
+            raise ValueError(f"Content-Length is a number, not {self.length!r}")
+        if not (effects or self.delay or self.rate or self.advance):
+            raise ValueError("a fault does one thing, and this one does nothing")
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it cuts the body, be it after no byte at all."""
+        return self.cut_body is not False
+
+    @property
+    def length(self) -> str | None:
+        """The length that it says the answer has."""
+        return next((value for name, value in self.headers.items() if name.lower() == "content-length"), None)
 
     def _effects(self) -> list[Kind]:
         chosen: dict[Kind, object] = {
             "html_page": self.html_page,
             "status": self.status is not None and not self.html_page,
             "lost_answer": self.lost_answer,
-            "cut_body": self.cut_body,
             "doubled": self.doubled,
             "duplicate_items": self.duplicate_items,
             "repeat_cursor": self.repeat_cursor,
             "fields": self.fields,
+            "cut_body": self.cuts,
+            "gzip": self.gzip,
+            "ignore_range": self.ignore_range,
+            "shift_range": self.shift_range,
+            "changed": self.changed,
+            "headers": self.headers and self.status is None and not self.html_page,
         }
         return [kind for kind, is_chosen in chosen.items() if is_chosen]
 
     @property
     def kind(self) -> Kind:
         """What it is called."""
-        effects = self._effects()
-        return effects[0] if effects else "delay"
+        if effects := self._effects():
+            return effects[0]
+        return "delay" if self.delay else "rate" if self.rate else "advance"
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it does something, of which there can be one for a request; delays and the like add up."""
+        return self.kind not in ("delay", "rate", "advance")
 
     def hit(self, asked: Asked) -> bool:
         """Tell whether it goes wrong with this request, and count that."""
@@ -126,11 +190,24 @@ class Fault:
 
 
 class Verdict(NamedTuple):
-    """What to do with a request: how long to wait, what to do wrong then, and how long to wait after the work."""
+    """What to do with a request.
+
+    Attributes:
+        delay: How long to wait.
+        fault: What to do wrong then.
+        late: How long to wait after the work.
+        rate: How many bytes a second to send.
+        advance: By how many seconds to move the clock first.
+        revision: How often the file has become another one.
+
+    """
 
     delay: float
     fault: Fault | None
     late: float = 0.0
+    rate: float | None = None
+    advance: float = 0.0
+    revision: int = 0
 
 
 @dataclass
@@ -169,6 +246,12 @@ def _drawn(route: str, kind: int | Kind) -> Fault:
             return Fault(route, cut_body=True)
         case "doubled":
             return Fault(route, doubled=True)
+        case "gzip":
+            return Fault(route, gzip=True)
+        case "ignore_range":
+            return Fault(route, ignore_range=True)
+        case "shift_range":
+            return Fault(route, shift_range=1)
         case "duplicate_items":
             return Fault(route, duplicate_items=3)
         case "repeat_cursor":
@@ -176,7 +259,8 @@ def _drawn(route: str, kind: int | Kind) -> Fault:
         case "delay":
             return Fault(route, delay=0.02)
     raise ValueError(
-        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled, delay"
+        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled, delay,"
+        " gzip, ignore_range, shift_range"
     )
 
 
@@ -202,6 +286,7 @@ class Faults:
         self._faults: list[Fault] = []
         self._chaos: list[_Chaos] = []
         self._listings: dict[Asked, _Listing] = {}
+        self._revisions: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def add(
@@ -211,10 +296,10 @@ class Faults:
         status: int | None = None,
         body: Any = None,
         retry_after: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         html_page: bool = False,
         lost_answer: bool = False,
-        cut_body: bool = False,
+        cut_body: bool | int = False,
         doubled: bool = False,
         duplicate_items: int = 0,
         repeat_cursor: int = 0,
@@ -224,21 +309,31 @@ class Faults:
         times: int | None = None,
         every: int | None = None,
         after: int = 0,
+        end: End = "close",
+        gzip: bool = False,
+        ignore_range: bool = False,
+        shift_range: int = 0,
+        changed: bool = False,
+        rate: float | None = None,
+        advance: float = 0.0,
     ) -> Fault:
         """Let something go wrong from now on.
 
-        A fault does one thing; `delay` goes with everything. Of several faults for a request the first does its
-        thing, and all delays add up.
+        A fault does one thing. Only `cut_body`, `gzip`, `ignore_range`, `shift_range`, `changed` and `headers` go
+        together, and `delay`, `rate` and `advance` go with everything. Of several faults for a request the first does
+        its thing, all delays and advances add up, and the lowest rate holds.
 
         Args:
             route: A verb and a path, in which `*` stands for anything: `GET /api/v1/models`, `* /v2/*`.
             status: Answer with this status in place of the work, in the shape in which the service words errors.
-            body: The JSON to answer with, where the service's shape is not wanted.
+            body: The JSON to answer with, where the service's shape is not wanted; bytes are sent as they are.
             retry_after: The header `Retry-After`: seconds, or `date` for a date two seconds from now.
-            headers: More headers of the answer.
+            headers: Headers that the answer has in place of its own, and `None` for those that it does not have. A
+                `Content-Length` may lie: what is beyond it is sent all the same, what is missing never comes.
             html_page: Answer with a page as a proxy shows it; `status` is 502 unless it is given.
             lost_answer: Do the work, then close the connection without an answer.
-            cut_body: Close the connection in the middle of the answer.
+            cut_body: Close the connection in the middle of the answer, or after so many bytes of its body. A shorter
+                answer comes whole.
             doubled: Do the work twice, as if a proxy had sent the request again, and give the second answer.
             duplicate_items: Put so many items of the page before in front of a page that a cursor led to.
             repeat_cursor: Give as the next cursor the one that led here (1), the one before that (2), and so on.
@@ -248,6 +343,16 @@ class Faults:
             times: How often it goes wrong; until `clear` when it is not given.
             every: 3 lets it go wrong with every third request that fits.
             after: How many requests that fit are spared first.
+            end: How an answer ends that is cut, lost or said to be longer: the connection is closed (`close`) or reset
+                (`reset`), or nothing more comes (`stall`). After a reset, what is under way may be lost.
+            gzip: Compress the body, though nobody asked for it, and do not say how long it is.
+            ignore_range: Answer with the whole file, whatever range was asked for.
+            shift_range: Answer with the range that begins and ends so many bytes later than the one asked for.
+            changed: Let the file, at that path, be another one from this request on, with other bytes and another
+                entity tag, but of the same length. What is published about it stays. Every hit changes it again;
+                `clear` brings the first one back.
+            rate: Send no more than so many bytes of the body a second.
+            advance: Move the clock of the emulator by so many seconds first: signed URLs of files hold 900.
 
         Returns:
             The fault, whose `hits` tell how often it went wrong.
@@ -259,6 +364,7 @@ class Faults:
         fault = Fault(
             route, status, body, retry_after, dict(headers or {}), html_page, lost_answer, cut_body, doubled,
             duplicate_items, repeat_cursor, dict(fields or {}), delay, accepted, times, every, after,
+            end, gzip, ignore_range, shift_range, changed, rate, advance,
         )  # fmt: skip
         with self._lock:
             self._faults.append(fault)
@@ -290,6 +396,7 @@ class Faults:
             self._faults.clear()
             self._chaos.clear()
             self._listings.clear()
+            self._revisions.clear()
 
     @property
     def needs_answers(self) -> bool:
@@ -299,18 +406,26 @@ class Faults:
     def decide(self, asked: Asked) -> Verdict:
         """Decide what goes wrong with a request."""
         with self._lock:
-            delay, late, chosen = 0.0, 0.0, None
+            chosen = None
+            hit = []
             for fault in self._faults:
-                # A delay goes with another fault; of faults that do something there is one.
-                if (fault.kind == "delay" or chosen is None) and fault.hit(asked):
-                    delay, late = (delay, late + fault.delay) if fault.accepted else (delay + fault.delay, late)
-                    if fault.kind != "delay":
-                        chosen = fault
+                if (chosen is None or not fault.is_alone) and fault.hit(asked):
+                    hit.append(fault)
+                    chosen = fault if fault.is_alone else chosen
             for chaos in self._chaos:
                 if chosen is None and (drawn := chaos.draw(asked)):
-                    delay += drawn.delay
-                    chosen = drawn if drawn.kind != "delay" else None
-            return Verdict(delay, chosen, late)
+                    hit.append(drawn)
+                    chosen = drawn if drawn.is_alone else None
+            if chosen is not None and chosen.changed:
+                self._revisions[asked.path] += 1
+            return Verdict(
+                delay=sum(fault.delay for fault in hit if not fault.accepted),
+                fault=chosen,
+                late=sum(fault.delay for fault in hit if fault.accepted),
+                rate=min((fault.rate for fault in hit if fault.rate is not None), default=None),
+                advance=sum(fault.advance for fault in hit),
+                revision=self._revisions[asked.path],
+            )
 
     def remember(self, asked: Asked, answer: Any) -> None:
         """Remember the page of a list."""

@@ -22,7 +22,7 @@ from civitai_ext.emulator.accounts import Account, Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
 from civitai_ext.emulator.callbacks import Callbacks, Delivery
-from civitai_ext.emulator.catalogue import Catalogue, Creator
+from civitai_ext.emulator.catalogue import Catalogue, Creator, Version
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
 from civitai_ext.emulator.directory import Directory
@@ -32,6 +32,7 @@ from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
+from civitai_ext.emulator.oddities import LARGE, add_oddities
 from civitai_ext.emulator.signing import Signer
 from civitai_ext.emulator.uploads import CHUNK, Uploads
 from civitai_ext.emulator.vaults import QUOTAS_KB, Vaults
@@ -42,6 +43,8 @@ _JOURNAL_LENGTH = 10_000
 _START_SECONDS = 10
 _STOP_SECONDS = 5
 _GRACE_SECONDS = 1.0
+_LAST_SECONDS = 0.2
+"""How long an answer may take to notice that its connection is gone."""
 _TICKS_A_SECOND = 10
 """What the server counts while it keeps the date of its answers."""
 
@@ -70,6 +73,8 @@ class Emulator:
         tier: The membership of the account: `founder`, `bronze`, `silver`, `gold`, or `None`.
         chunk_size: The length of the parts of uploads; make it small, and a small file has several.
         start: The moment that its clock begins at; now by default.
+        large_file: The length in bytes of the file of `oddities["large"]`, which takes no memory.
+        download_quota: How many downloads an account, or an address without one, may begin in 24 hours.
 
     >>> import json, urllib.request
     >>> with Emulator(models=3) as emulator:
@@ -92,9 +97,13 @@ class Emulator:
         tier: str | None = "bronze",
         chunk_size: int = CHUNK,
         start: datetime | None = None,
+        large_file: int = LARGE,
+        download_quota: int | None = None,
     ) -> None:
         if tier is not None and tier not in QUOTAS_KB:
             raise ValueError(f"there is no membership {tier!r}; there are {', '.join(QUOTAS_KB)}")
+        if large_file < 0:
+            raise ValueError("large_file is a length: 0 or more")
         self._port = port
         self._host = host
         self._seed = seed
@@ -105,6 +114,8 @@ class Emulator:
             ledger=Ledger(balance, identifiers),
         )  # fmt: skip
         self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
+        self._oddities = add_oddities(self._catalogue, large=large_file)
+        self._download_quota = download_quota
         self.clock = Clock(speed=speed, start=start)
         """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
@@ -127,6 +138,11 @@ class Emulator:
     def token(self) -> str:
         """The API key of the account."""
         return self._account.token
+
+    @property
+    def oddities(self) -> Mapping[str, Version]:
+        """Versions with odd files, by what is odd about them; no list has them, and no seed changes them."""
+        return self._oddities
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -187,7 +203,7 @@ class Emulator:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EmulatorError(f"cannot listen on {self._host}:{self._port}: {reason}") from error
-        self._server = _Server(make_app(self._world(self.url), self.faults, self._hang_up), self.callbacks)
+        self._server = _Server(make_app(self._world(self.url), self.faults, self._transport_of), self.callbacks)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="civitai-ext-emulator", daemon=True
         )
@@ -228,13 +244,16 @@ class Emulator:
             uploads=self._uploads,
             minute=Allowance(self.clock, seconds=60),
             hour=Allowance(self.clock, seconds=3600),
+            day=Allowance(self.clock, seconds=86_400),
+            download_quota=self._download_quota,
         )
 
-    def _hang_up(self, scope: Scope) -> None:
-        """Close the connection that a request came in by."""
+    def _transport_of(self, scope: Scope) -> asyncio.Transport | None:
+        """Find what carries the connection that a request came in by, unless it has gone."""
         for connection in list(self._server.server_state.connections) if self._server else ():
             if isinstance(connection, H11Protocol) and connection.client == scope["client"]:
-                connection.transport.close()
+                return connection.transport
+        return None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -317,8 +336,14 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        ends = time.monotonic() + _GRACE_SECONDS
-        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < ends:
-            await asyncio.sleep(0.002)
+        await self._wait_for_answers(_GRACE_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._wait_for_answers(_LAST_SECONDS)
         for task in list(self.server_state.tasks):
             task.cancel()
+
+    async def _wait_for_answers(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < ends:
+            await asyncio.sleep(0.002)

@@ -31,6 +31,8 @@ class World:
         origin: Where the emulator is reached, for the URLs that it hands out.
         minute: What callers use up of the allowances that are renewed every minute.
         hour: The same for every hour.
+        day: The same for every day.
+        download_quota: How many downloads a day there are, if that is limited.
         rendered: The JSON of items that lists show, by what it depends on; emptied when that changes.
 
     """
@@ -51,6 +53,8 @@ class World:
     uploads: Uploads
     minute: Allowance
     hour: Allowance
+    day: Allowance
+    download_quota: int | None
     rendered: dict[Hashable, bytes] = field(default_factory=dict)
 
     @staticmethod

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from civitai_ext.emulator import Emulator
-from civitai_ext.emulator.faults import Asked, Fault, Faults
+from civitai_ext.emulator.faults import Asked, Fault, Faults, Verdict
 
 MODELS = "/api/v1/models"
 LIST = "GET /api/v1/models"
@@ -67,9 +67,27 @@ def test_the_first_that_fits_is_the_one_and_delays_add_up() -> None:
     faults.add("* *", delay=0.5)
     first = faults.add(LIST, status=500, delay=0.25, times=1)
     second = faults.add(LIST, status=503)
-    assert faults.decide(_asked()) == (0.75, first, 0.0)
-    assert faults.decide(_asked()) == (0.5, second, 0.0)
+    assert faults.decide(_asked()) == Verdict(0.75, first)
+    assert faults.decide(_asked()) == Verdict(0.5, second)
     assert second.hits == 1
+
+
+def test_rates_and_advances_go_with_the_fault_that_is_chosen() -> None:
+    faults = Faults()
+    faults.add("* *", rate=500, advance=2)
+    faults.add("* *", rate=300, delay=0.5, accepted=True, advance=1)
+    cut = faults.add(LIST, cut_body=0, rate=400)
+    assert faults.decide(_asked()) == Verdict(0, cut, late=0.5, rate=300, advance=3)
+    assert faults.decide(_asked("/other")) == Verdict(0, None, late=0.5, rate=300, advance=3)
+
+
+def test_a_file_changes_with_every_hit_and_for_everybody() -> None:
+    faults = Faults()
+    faults.add(LIST, changed=True, after=1, times=2)
+    assert [faults.decide(_asked()).revision for _ in range(4)] == [0, 1, 2, 2]
+    assert faults.decide(_asked("/other")).revision == 0
+    faults.clear()
+    assert faults.decide(_asked()).revision == 0
 
 
 @pytest.mark.parametrize(
@@ -80,6 +98,21 @@ def test_the_first_that_fits_is_the_one_and_delays_add_up() -> None:
         ({"status": 500, "lost_answer": True}, "does one thing"),
         ({"status": 500, "every": 0}, "every must be"),
         ({"status": 500, "route": "/api"}, "a verb and a path"),
+        ({"status": 500, "cut_body": 5}, "status and cut_body are several"),
+        ({"lost_answer": True, "ignore_range": True}, "lost_answer and ignore_range are several"),
+        ({"fields": {"a": 1}, "headers": {"A": "b"}}, "fields and headers are several"),
+        ({"cut_body": -1}, "cut_body is True or a number"),
+        ({"end": "reset", "delay": 1}, "end goes with"),
+        ({"end": "bang", "cut_body": True}, "close, reset, stall"),
+        ({"rate": 0}, "rate is a number"),
+        ({"rate": float("nan")}, "rate is a number"),
+        ({"delay": -1}, "time does not run backwards"),
+        ({"advance": -1, "status": 500}, "time does not run backwards"),
+        ({"body": {"error": "x"}}, "body goes with status"),
+        ({"headers": {"Content-Length": "many"}}, "Content-Length is a number"),
+        ({"headers": {"X": "a\r\nB: c"}}, "cannot be sent"),
+        ({"headers": {"no name": "a"}}, "cannot be sent"),
+        ({"headers": {"Content-Length": 5}}, "a text or None"),
     ],
 )
 def test_faults_that_make_no_sense(wrong: dict[str, Any], reason: str) -> None:
@@ -108,6 +141,13 @@ def test_chaos_follows_from_its_seed_whatever_the_order() -> None:
     kinds = Counter(kind for kinds in drawn(1, requests).values() for kind in kinds)
     assert len(kinds) == 9
     assert 50 < sum(count for kind, count in kinds.items() if kind) < 110
+
+
+def test_chaos_may_have_files_go_wrong() -> None:
+    faults = Faults()
+    faults.chaos(1, 1, ["cut_body", "gzip", "ignore_range", "shift_range"])
+    drawn = (faults.decide(_asked(cursor=str(number))).fault for number in range(50))
+    assert {fault and fault.kind for fault in drawn} == {"cut_body", "gzip", "ignore_range", "shift_range"}
 
 
 def test_chaos_spares_whoever_failed_twice() -> None:
@@ -296,6 +336,10 @@ def test_fields_change_their_type(emulator: Emulator, anonymous: httpx.Client) -
 def test_what_a_fault_is_called() -> None:
     assert Fault(LIST, delay=1).kind == "delay"
     assert Fault(LIST, fields={"a": 1}).kind == "fields"
+    assert Fault(LIST, rate=1).kind == "rate"
+    assert Fault(LIST, advance=1).kind == "advance"
+    assert Fault(LIST, status=503, headers={"a": "b"}).kind == "status"
+    assert Fault(LIST, headers={"a": "b"}, changed=True, delay=1).kind == "changed"
 
 
 def test_a_crawl_that_asks_again_gets_everything(emulator: Emulator) -> None:

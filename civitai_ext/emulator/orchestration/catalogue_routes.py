@@ -150,7 +150,7 @@ def _resource(world: World, version: Version, air: str) -> Json:
         "checkPermission": version.early_access_until is not None,
         "canGenerate": version.supports_generation,
         "requiresAuthorization": version.requires_auth,
-        "fileFormat": "unknown" if file.is_archive else "safeTensor",
+        "fileFormat": "safeTensor" if file.is_safetensors else "unknown",
         "hasMatureContentRestriction": False,
         "hasNSFWContentRestriction": False,
         "popularityRank": version.downloads / 100,

@@ -20,8 +20,17 @@ from civitai_ext.emulator.vocabulary import FILE_FORMATS, FILE_TYPES
 from civitai_ext.emulator.world import World
 
 _BROWSERS = ("mozilla", "chrome", "safari", "firefox", "opera", "edge")
+# What a file is chosen by: the parameter, the field of a file, what is preferred, and how much that counts.
+_CHOICES = (
+    ("format", "format", "SafeTensor", 100.0),
+    ("size", "size", "pruned", 10.0),
+    ("fp", "fp", "fp16", 1.0),
+    ("quantType", "quant_type", "Q4_K_M", 0.5),
+)
+_LONGEST_WORD = 64
 _MAIN_TYPES = frozenset({"Model", "Pruned Model", "Diffusion Model", "UNet"})
 _LOGIN_REQUIRED = "The creator of this asset requires you to be logged in to download it"
+_TOO_MANY = "You have downloaded an unusual amount of files in the last 24 hours. Try again later."
 _NO_DOWNLOADS = "The creator of this asset has disabled downloads on this file"
 _NO_STORE = {"Cache-Control": "no-store, max-age=0"}
 
@@ -34,6 +43,8 @@ async def _download(request: Request) -> Response:
     read.choice("type", FILE_TYPES)
     read.choice("format", FILE_FORMATS)
     read.choice("size", ("full", "pruned"))
+    read.text("fp", longest=_LONGEST_WORD)
+    read.text("quantType", longest=_LONGEST_WORD)
     read.refuse_text()
     if not version_id:
         return _failure(request, 400, "Missing modelVersionId")
@@ -56,10 +67,14 @@ async def _download(request: Request) -> Response:
         message = "This asset is in early access. You can buy access on its page."
         deadline = site_time(version.early_access_until)
         return answer({"error": "Early Access", "deadline": deadline, "message": message}, 403, _NO_STORE)
+    if version.restricted:
+        return _failure(request, 403, "You do not have access to download this file")
     file = _choose(version, request.query_params, file_id)
     if file is None:
         return _failure(request, 404, "File not found")
-
+    who = f"downloads of user {caller.id}" if caller else f"downloads of {request.client and request.client.host}"
+    if world.download_quota is not None and world.day.take(who, most=world.download_quota):
+        return _failure(request, 429, _TOO_MANY)
     return RedirectResponse(model_file_url(world, file), 307, _NO_STORE)
 
 
@@ -70,19 +85,19 @@ def _choose(version: Version, query: QueryParams, file_id: int | None) -> ModelF
     candidates = [file for file in version.files if "type" not in query or file.type == query["type"]]
     if not candidates:
         return None
-    preferences = {"format": "SafeTensor", "size": "pruned", "fp": "fp16"} | dict(query.items())
-    weights = {"format": 100.0, "size": 10.0, "fp": 1.0}
 
     def score(file: ModelFile) -> float:
         points = 1000.0 if file.type in _MAIN_TYPES else 0.0
-        for name, weight in weights.items():
-            value = getattr(file, name)
+        for name, field, preferred, weight in _CHOICES:
+            value = getattr(file, field)
             if value is not None:
-                points += weight if value == preferences[name] else -weight
+                points += weight if value == query.get(name, preferred) else -weight
         return points
 
     best = max(candidates, key=score)
-    contradicted = any(name in query and getattr(best, name) not in (None, query[name]) for name in weights)
+    contradicted = any(
+        name in query and getattr(best, field) not in (None, query[name]) for name, field, _, _ in _CHOICES
+    )
     return None if contradicted else best
 
 
@@ -136,7 +151,13 @@ async def _login(request: Request) -> Response:
     return Response(page, media_type="text/html")
 
 
+async def _head(request: Request) -> Response:
+    """Take every caller who asks with HEAD for somebody who has not signed in."""
+    return Response(status_code=401, headers=_NO_STORE)
+
+
 ROUTES = [
+    Route("/api/download/{rest:path}", _head, methods=["HEAD"]),
     Route("/api/download/models/{id}", _download),
     Route("/api/download/training-data/{id}", _training_data),
     authenticated("/api/download/training/{id}", _training),

@@ -172,7 +172,7 @@ def _browse(
 ) -> tuple[list[Model], Json]:
     """List by a sort order; the cursor holds the sort values of the first model of the next page."""
     value = _SORT_VALUES[sort]
-    models = [model for model in world.catalogue.models if filters.accept(model)]
+    models = [model for model in [*world.catalogue.models, *world.catalogue.unlisted] if filters.accept(model)]
     models.sort(key=lambda model: (value(model), model.id), reverse=True)
     if cursor is not None:
         try:

@@ -59,8 +59,11 @@ def single_version(version: Version, origin: str, *, by_hash: bool = False, down
     for file in version.files if model.mode != "Archived" else ():
         shown = _file(file, download_origin or origin)
         shown["primary"] = file.primary
-        shown["scannedAt"] = f"{file.scanned_at:%Y-%m-%dT%H:%M:%S}.{file.scanned_at.microsecond // 1000:03d}"
-        shown["metadata"] = {name: value for name, value in shown["metadata"].items() if value is not None}
+        # As the database prints it, without a zone.
+        shown["scannedAt"] = shown["scannedAt"] and shown["scannedAt"].removesuffix("Z")
+        shown["metadata"] = {
+            name: value for name, value in shown["metadata"].items() if value is not None and name != "quantType"
+        }
         if not by_hash:
             del shown["overrideName"]
         files.append(shown)
@@ -154,10 +157,12 @@ def download_url(file: ModelFile, origin: str) -> str:
     query = {"type": file.type}
     if file.type != "Training Data":
         query["format"] = file.format
-    query |= {name: value for name, value in (("size", file.size), ("fp", file.fp)) if value}
+    described = (("size", file.size), ("fp", file.fp), ("quantType", file.quant_type))
+    query |= {name: value for name, value in described if value}
     return f"{url}?{urlencode(query)}"
 
 
+_PICKLE_MESSAGES = {"Success": "No Pickle imports", "Danger": "**Detected Pickle imports (1)**\n\n```\nos.system\n```"}
 _BLUR_HASH = "U5IiO6s-4Vn+0~EO^5xa00VsL#IU_O?E7yWC"
 
 
@@ -246,17 +251,19 @@ def _file(file: ModelFile, origin: str) -> Json:
     metadata: Json = {"format": file.format}
     if not file.is_archive:
         metadata |= {"size": file.size, "fp": file.fp}
+    if file.quant_type:
+        metadata["quantType"] = file.quant_type
     return {
         "id": file.id,
         "sizeKB": file.size_kb,
         "name": file.name,
         "overrideName": None,
         "type": file.type,
-        "pickleScanResult": "Success",
-        "pickleScanMessage": "No Pickle imports",
-        "virusScanResult": "Success",
+        "pickleScanResult": file.pickle_scan,
+        "pickleScanMessage": _PICKLE_MESSAGES.get(file.pickle_scan or ""),
+        "virusScanResult": file.virus_scan,
         "virusScanMessage": None,
-        "scannedAt": site_time(file.scanned_at),
+        "scannedAt": file.scanned_at and site_time(file.scanned_at),
         "metadata": metadata,
         "hashes": file.hashes,
         "downloadUrl": download_url(file, origin),

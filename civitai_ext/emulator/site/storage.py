@@ -16,6 +16,7 @@ from civitai_ext.emulator import files
 from civitai_ext.emulator.answers import storage_error
 from civitai_ext.emulator.catalogue import ModelFile, Version
 from civitai_ext.emulator.drawing import rendered
+from civitai_ext.emulator.faults import REVISION
 from civitai_ext.emulator.ranges import file_answer
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.world import World
@@ -31,7 +32,7 @@ class _Stored(NamedTuple):
     """Something that can be fetched: where it lies, what makes its bytes, what it is called."""
 
     place: str
-    content: Callable[[], bytes]
+    content: Callable[[], bytes | files.Content]
     media_type: str
     name: str
 
@@ -49,7 +50,9 @@ def object_url(world: World, kind: Kind, id: int | str, name: str) -> str:
 def _sign(world: World, content: dict[str, Any], place: str, name: str) -> str:
     expires = world.clock.now() + URL_LIFETIME
     query = urlencode({"sig": world.signer.sign(content, expires=expires), "expires": int(expires.timestamp())})
-    return f"{world.origin}/storage/{place}/{quote(name, safe='')}?{query}"
+    # Clients take a name of dots for a way up, and the router no line for a name.
+    shown = quote(name, safe="") if name.strip(".") and name.isprintable() else "file"
+    return f"{world.origin}/storage/{place}/{shown}?{query}"
 
 
 async def _serve(request: Request) -> Response:
@@ -63,18 +66,18 @@ async def _serve(request: Request) -> Response:
         return storage_error(403, "AccessDenied", "Request has expired")
     except SignatureError:
         return storage_error(403, "SignatureDoesNotMatch", "The request signature does not match")
-    stored = _find(world, signed)
+    stored = _find(world, signed, request.scope.get(REVISION, 0))
     if stored is None or stored.place != request.path_params["place"]:
         return storage_error(403, "SignatureDoesNotMatch", "The request signature does not match")
     content = await asyncio.to_thread(stored.content)
     return file_answer(request, content, stored.media_type, filename=stored.name)
 
 
-def _find(world: World, signed: dict[str, Any]) -> _Stored | None:
+def _find(world: World, signed: dict[str, Any], revision: int) -> _Stored | None:
     """Find what was signed; other tokens of the emulator lead to nothing here."""
     id_, name = signed.get("id"), str(signed.get("name"))
     if file := world.catalogue.file_by_id.get(signed.get("file", 0)):
-        return _Stored(str(file.id), lambda: file.content, _BINARY, file.name)
+        return _Stored(str(file.id), lambda: file.stored(revision), _BINARY, file.name)
     match signed.get("kind"):
         case "attachment":
             attachment = world.community.attachment_by_id[int(str(id_))]
@@ -95,4 +98,4 @@ def _pack(version: Version) -> bytes:
     return files.packed((f"{image.id}.jpeg", rendered(image.picture)) for image in version.images)
 
 
-ROUTES = [Route("/storage/{place}/{name}", _serve)]
+ROUTES = [Route("/storage/{place}/{name:path}", _serve)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,9 +29,9 @@ async def _describe(request: Request, world: World, caller: Account | None) -> R
         refuse({"error": "Downloads are disabled for this file"}, 403)
     if version.is_gated_for(caller.id if caller else None):
         refuse({"error": "This file is in early access"}, 403)
-    if file.is_archive:
+    if not file.is_safetensors:
         refuse({"error": "Unsupported file format"}, 400)
-    tensors = files.tensors(await asyncio.to_thread(lambda: file.content))
+    tensors = files.tensors(file.stored())
     shown = _summary(tensors)
     if request.query_params.get("summaryOnly") != "true":
         shown["tensors"] = tensors

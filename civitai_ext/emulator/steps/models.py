@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from civitai_ext.emulator import files
 from civitai_ext.emulator.answers import orchestration_time
 from civitai_ext.emulator.blobs import Blob
 from civitai_ext.emulator.drawing import FORMATS, Picture
@@ -47,15 +48,13 @@ def _hash(given: Input, place: Workplace) -> Json:
 
 def _parse_metadata(given: Input, place: Workplace) -> Json:
     file = model_file(given.text("model"), place)
-    if file.is_archive:
+    if not file.is_safetensors:
         return {}
-    content = file.content
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return {"metadata": json.dumps(header["__metadata__"])}
+    return {"metadata": json.dumps(files.header(file.stored())["__metadata__"])}
 
 
 def _scan_for_pickles(given: Input, place: Workplace) -> Json:
-    skipped = not model_file(given.text("model"), place).is_archive
+    skipped = model_file(given.text("model"), place).is_safetensors
     output: Json = {
         "exitCode": 0,
         "output": "",
