@@ -104,7 +104,8 @@ class Emulator:
             id=1, username="emulated", email="emulated@example.com", token=token, tier=tier,
             ledger=Ledger(balance, identifiers),
         )  # fmt: skip
-        self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
+        self.catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
+        """What there is to find; `remove` deletes a model."""
         self.clock = Clock(speed=speed, start=start)
         """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
@@ -215,15 +216,15 @@ class Emulator:
             origin=origin,
             clock=self.clock,
             accounts=Accounts(self._account),
-            catalogue=self._catalogue,
+            catalogue=self.catalogue,
             signer=signer,
             blobs=blobs,
-            workflows=Workflows(self.clock, blobs, self._identifiers, self._catalogue),
-            jobs=Jobs(self.clock, blobs, self._identifiers, self._catalogue),
+            workflows=Workflows(self.clock, blobs, self._identifiers, self.catalogue),
+            jobs=Jobs(self.clock, blobs, self._identifiers, self.catalogue),
             callbacks=self.callbacks,
             journal=self.journal,
-            community=Community(self._catalogue),
-            directory=Directory(self._catalogue),
+            community=Community(self.catalogue),
+            directory=Directory(self.catalogue),
             vaults=Vaults(self.clock),
             uploads=self._uploads,
             minute=Allowance(self.clock, seconds=60),
