@@ -43,8 +43,8 @@ class Match:
         model: The model; None if it is not known. Where lists do not show it, it is there in brief, without versions.
         version: The version; None if it is not known.
         file: The file of the version that it is; None if the catalogue does not tell.
-        found_by: The kind of hash that it was found by: `SHA256`, or another where the file is not the published one to
-            the last byte, but has the same tensors (`AutoV3`).
+        found_by: The kind of hash that it was found by; None if it was not. `SHA256` and `BLAKE3` say that the file is
+            the published one, `AutoV3` that it has the same tensors, and maybe another header.
         checked_at: When the catalogue was asked; None if it was not.
         error: What went wrong. With another status than `failed`, the rest is what is remembered.
     """

@@ -104,8 +104,7 @@ class Emulator:
             id=1, username="emulated", email="emulated@example.com", token=token, tier=tier,
             ledger=Ledger(balance, identifiers),
         )  # fmt: skip
-        self.catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
-        """What there is to find; `remove` deletes a model."""
+        self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
         self.clock = Clock(speed=speed, start=start)
         """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
@@ -123,6 +122,11 @@ class Emulator:
     def ledger(self) -> Ledger:
         """The Buzz of the account: `balance` and `transactions`."""
         return self._account.ledger
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What there is to find; its `remove` deletes a model."""
+        return self._catalogue
 
     @property
     def token(self) -> str:
@@ -216,15 +220,15 @@ class Emulator:
             origin=origin,
             clock=self.clock,
             accounts=Accounts(self._account),
-            catalogue=self.catalogue,
+            catalogue=self._catalogue,
             signer=signer,
             blobs=blobs,
-            workflows=Workflows(self.clock, blobs, self._identifiers, self.catalogue),
-            jobs=Jobs(self.clock, blobs, self._identifiers, self.catalogue),
+            workflows=Workflows(self.clock, blobs, self._identifiers, self._catalogue),
+            jobs=Jobs(self.clock, blobs, self._identifiers, self._catalogue),
             callbacks=self.callbacks,
             journal=self.journal,
-            community=Community(self.catalogue),
-            directory=Directory(self.catalogue),
+            community=Community(self._catalogue),
+            directory=Directory(self._catalogue),
             vaults=Vaults(self.clock),
             uploads=self._uploads,
             minute=Allowance(self.clock, seconds=60),
