@@ -78,7 +78,7 @@ class Match:
     def update(self) -> ModelVersion | None:
         """The newest version of the model that came out after this one; None if this is the newest.
 
-        One for the same base model goes before others: see its `base_model`. None also where the model was deleted, or
+        One for the same base model goes before others: see its `base_model`. None also where it was deleted, or
         lists do not show it.
 
         >>> versions = [

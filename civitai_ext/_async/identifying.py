@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -155,28 +155,28 @@ class _AsyncRun:
     ) -> AsyncGenerator[Match, None]:
         """Give what is remembered as soon as it is hashed, and ask for the rest when everything is, or is too much."""
         waiting: _Files = {}
-        try:
-            await AsyncDisk.run(walk.look, paths, suffixes)
-            goes_on = True
-            while goes_on:
-                step = await AsyncDisk.run(_step, hashing)
-                goes_on = bool(step)
-                for path, hashes in filter(None, step):
-                    walk.hashed(path)
-                    if not isinstance(hashes, FileHashes):
-                        yield walk.matched(Match(path, "failed", error=hashes))
-                    elif (finding := await AsyncDisk.run(self._fresh, hashes.sha256)) is not None:
-                        yield walk.matched(finding.match(path, hashes))
-                    else:
-                        waiting.setdefault(hashes.sha256, []).append((path, hashes))
-                walk.tell("hashing")
-                if waiting and (not goes_on or len(waiting) == _MOST_HASHES):
-                    async with aclosing(self._ask(waiting, walk)) as matches:
-                        async for match in matches:
-                            yield match
-        finally:
-            await AsyncDisk.run(hashing.close)
-            self._store.close()
+        with closing(self._store):
+            try:
+                await AsyncDisk.run(walk.look, paths, suffixes)
+                goes_on = True
+                while goes_on:
+                    step = await AsyncDisk.run(_step, hashing)
+                    goes_on = bool(step)
+                    for path, hashes in filter(None, step):
+                        walk.hashed(path)
+                        if not isinstance(hashes, FileHashes):
+                            yield walk.matched(Match(path, "failed", error=hashes))
+                        elif (finding := await AsyncDisk.run(self._fresh, hashes.sha256)) is not None:
+                            yield walk.matched(finding.match(path, hashes))
+                        else:
+                            waiting.setdefault(hashes.sha256, []).append((path, hashes))
+                    walk.tell("hashing")
+                    if waiting and (not goes_on or len(waiting) == _MOST_HASHES):
+                        async with aclosing(self._ask(waiting, walk)) as matches:
+                            async for match in matches:
+                                yield match
+            finally:
+                await AsyncDisk.run(hashing.close)
 
     def _fresh(self, sha256: str) -> Finding | None:
         finding = self._store.get(sha256)
@@ -198,7 +198,7 @@ class _AsyncRun:
                                 yield walk.matched(finding.match(path, hashes))
                         walk.tell("asking")
             except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
-                logger.warning("what %d files are could not be asked: %s", sum(map(len, waiting.values())), error)
+                logger.warning("files that could not be asked for: %d: %s", sum(map(len, waiting.values())), error)
                 self._failure = error
         while waiting:
             sha256, files = waiting.popitem()
@@ -214,8 +214,8 @@ class _AsyncRun:
         """Ask, and give what is known then, part by part, all of it once."""
         matches = await self._versions.ids_by_hashes(wanted, **self._options)
         ids = {sha256: each for sha256, match in matches.items() if (each := ids_of(match, SHA256, sha256))}
-        missed = [sha256 for sha256 in wanted if sha256 not in ids]
-        for batch in in_batches(missed, _AT_ONCE if self._thorough else _MOST_HASHES):
+        others = [sha256 for sha256 in wanted if sha256 not in ids]
+        for batch in in_batches(others, _AT_ONCE if self._thorough else _MOST_HASHES):
             if self._thorough:
                 ids |= await self._ids_by_others({sha256: wanted[sha256] for sha256 in batch})
             yield await AsyncDisk.run(self._missed, [sha256 for sha256 in batch if sha256 not in ids])
@@ -242,7 +242,8 @@ class _AsyncRun:
         # Some models are in no list.
         for batch in in_batches(list(left), _AT_ONCE):
             hashes = {sha256: ids[sha256].hash for sha256 in batch}
-            versions = await self._versions.by_hashes(hashes.values(), try_other_kinds=True, **self._options)
+            # Those that were found by another hash are asked for by it again.
+            versions = await self._versions.by_hashes(hashes.values(), try_other_kinds=self._thorough, **self._options)
             shown = [(sha256, ids[sha256], left[sha256], versions[hash]) for sha256, hash in hashes.items()]
             yield await AsyncDisk.run(self._found, shown)
 

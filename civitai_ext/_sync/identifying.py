@@ -156,27 +156,27 @@ class _Run:
     ) -> Generator[Match, None]:
         """Give what is remembered as soon as it is hashed, and ask for the rest when everything is, or is too much."""
         waiting: _Files = {}
-        try:
-            Disk.run(walk.look, paths, suffixes)
-            goes_on = True
-            while goes_on:
-                step = Disk.run(_step, hashing)
-                goes_on = bool(step)
-                for path, hashes in filter(None, step):
-                    walk.hashed(path)
-                    if not isinstance(hashes, FileHashes):
-                        yield walk.matched(Match(path, "failed", error=hashes))
-                    elif (finding := Disk.run(self._fresh, hashes.sha256)) is not None:
-                        yield walk.matched(finding.match(path, hashes))
-                    else:
-                        waiting.setdefault(hashes.sha256, []).append((path, hashes))
-                walk.tell("hashing")
-                if waiting and (not goes_on or len(waiting) == _MOST_HASHES):
-                    with closing(self._ask(waiting, walk)) as matches:
-                        yield from matches
-        finally:
-            Disk.run(hashing.close)
-            self._store.close()
+        with closing(self._store):
+            try:
+                Disk.run(walk.look, paths, suffixes)
+                goes_on = True
+                while goes_on:
+                    step = Disk.run(_step, hashing)
+                    goes_on = bool(step)
+                    for path, hashes in filter(None, step):
+                        walk.hashed(path)
+                        if not isinstance(hashes, FileHashes):
+                            yield walk.matched(Match(path, "failed", error=hashes))
+                        elif (finding := Disk.run(self._fresh, hashes.sha256)) is not None:
+                            yield walk.matched(finding.match(path, hashes))
+                        else:
+                            waiting.setdefault(hashes.sha256, []).append((path, hashes))
+                    walk.tell("hashing")
+                    if waiting and (not goes_on or len(waiting) == _MOST_HASHES):
+                        with closing(self._ask(waiting, walk)) as matches:
+                            yield from matches
+            finally:
+                Disk.run(hashing.close)
 
     def _fresh(self, sha256: str) -> Finding | None:
         finding = self._store.get(sha256)
@@ -198,7 +198,7 @@ class _Run:
                                 yield walk.matched(finding.match(path, hashes))
                         walk.tell("asking")
             except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
-                logger.warning("what %d files are could not be asked: %s", sum(map(len, waiting.values())), error)
+                logger.warning("files that could not be asked for: %d: %s", sum(map(len, waiting.values())), error)
                 self._failure = error
         while waiting:
             sha256, files = waiting.popitem()
@@ -214,8 +214,8 @@ class _Run:
         """Ask, and give what is known then, part by part, all of it once."""
         matches = self._versions.ids_by_hashes(wanted, **self._options)
         ids = {sha256: each for sha256, match in matches.items() if (each := ids_of(match, SHA256, sha256))}
-        missed = [sha256 for sha256 in wanted if sha256 not in ids]
-        for batch in in_batches(missed, _AT_ONCE if self._thorough else _MOST_HASHES):
+        others = [sha256 for sha256 in wanted if sha256 not in ids]
+        for batch in in_batches(others, _AT_ONCE if self._thorough else _MOST_HASHES):
             if self._thorough:
                 ids |= self._ids_by_others({sha256: wanted[sha256] for sha256 in batch})
             yield Disk.run(self._missed, [sha256 for sha256 in batch if sha256 not in ids])
@@ -242,7 +242,8 @@ class _Run:
         # Some models are in no list.
         for batch in in_batches(list(left), _AT_ONCE):
             hashes = {sha256: ids[sha256].hash for sha256 in batch}
-            versions = self._versions.by_hashes(hashes.values(), try_other_kinds=True, **self._options)
+            # Those that were found by another hash are asked for by it again.
+            versions = self._versions.by_hashes(hashes.values(), try_other_kinds=self._thorough, **self._options)
             shown = [(sha256, ids[sha256], left[sha256], versions[hash]) for sha256, hash in hashes.items()]
             yield Disk.run(self._found, shown)
 

@@ -365,7 +365,7 @@ def test_what_is_remembered_survives_a_service_that_is_down(
         with caplog.at_level(logging.WARNING, "civitai_ext"):
             matches = identified(civitai, models, cache=cache, max_age=NOW)
         assert len(caplog.records) == 1
-        assert "could not be asked" in caplog.text
+        assert "could not be asked for: 2" in caplog.text
     assert len(asked(emulator)) == {IDS: 1, LIST: 2}.get(route, 0)
     wrong = errors.ServiceOverloaded if route.startswith("/api") else errors.ConnectionFailed
     assert isinstance(matches["old.safetensors"].error, wrong)

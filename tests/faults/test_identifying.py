@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from civitai_ext import Civitai
 from civitai_ext.emulator import Emulator
+from tests.faults.server import Answer, FaultServer
 
 SYNC = """
 import sys
@@ -68,6 +70,15 @@ def test_many_remember_at_once(tmp_path: Path, kind: str, begin: str) -> None:
     assert len(results[0]) == len(files)
     assert all(result == results[0] for result in results)
     assert {status for _, status, _ in results[0]} == {"found", "archived"}
+
+
+def test_ten_thousand_files_take_one_request(tmp_path: Path) -> None:
+    for number in range(10_001):
+        (tmp_path / f"{number}.bin").write_bytes(b"%d" % number)
+    with FaultServer([Answer(200, b"[]")]) as server, Civitai(token=False, site_url=server.url) as civitai:
+        matches = [match.status for match in civitai.identify(tmp_path, cache=False)]
+        assert [len(json.loads(request.body)) for request in server.received] == [10_000, 1]
+    assert matches == ["unknown"] * 10_001
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to processes in another way there")
