@@ -50,6 +50,11 @@ class Finding:
     found_by: str = SHA256
     thorough: bool = False
 
+    @property
+    def model_id(self) -> int | None:
+        """The id of the model; None if it is not known."""
+        return None if self.model is None else an_id(self.model.id)
+
     def is_fresh(
         self, now: datetime, max_age: timedelta | None, max_unknown_age: timedelta | None, *, thorough: bool
     ) -> bool:

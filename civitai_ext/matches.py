@@ -37,8 +37,8 @@ class Match:
         path: The file; a folder that cannot be looked into, too.
         status: `found` in the catalogue; `archived`, where the model is still shown, but its files are not given any
             more; `taken_down`, where it is shown without images; `deleted`, where it was found before and is not there
-            any more, so that the rest is what was last seen; `unknown` to the catalogue; `failed`, where the file could
-            not be read, or nobody be asked, and nothing is remembered.
+            any more, so that version and file are what was last seen; `unknown` to the catalogue; `failed`, where the
+            file could not be read, or nobody be asked, and nothing is remembered.
         hashes: Its hashes; None if it could not be read.
         model: The model; None if it is not known. Where lists do not show it, it is there in brief, without versions.
         version: The version; None if it is not known.
@@ -78,8 +78,8 @@ class Match:
     def update(self) -> ModelVersion | None:
         """The newest version of the model that came out after this one; None if this is the newest.
 
-        One for the same base model goes before others: see its `base_model`. None also where it was deleted, or
-        lists do not show it.
+        One for the same base model goes before others: see its `base_model`. None also where lists do not show the
+        model, or do not any more.
 
         >>> versions = [
         ...     {"id": 3, "baseModel": "Pony", "publishedAt": "2026-03-01T00:00:00Z"},
@@ -94,8 +94,10 @@ class Match:
         2 3
         1 2
         """
-        if self.model is None or self.version is None or self.status == "deleted":
+        if self.model is None or self.version is None:
             return None
+        if self.status == "deleted" and any(version.id == self.version.id for version in self.model.model_versions):
+            return None  # the model was not seen since
         here = _time_of(self.version)
         newer = [version for version in self.model.model_versions if (_time_of(version) or -inf) > (here or inf)]
         same = [version for version in newer if version.base_model == self.version.base_model]

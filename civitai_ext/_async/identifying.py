@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+import attrs
+
 from civitai_ext._async.model_versions import AsyncModelVersions
 from civitai_ext._async.models import AsyncModels
 from civitai_ext._async.transport import AsyncTransport
@@ -215,22 +217,40 @@ class _AsyncRun:
         matches = await self._versions.ids_by_hashes(wanted, **self._options)
         ids = {sha256: each for sha256, match in matches.items() if (each := ids_of(match, SHA256, sha256))}
         others = [sha256 for sha256 in wanted if sha256 not in ids]
+        gone: dict[str, Finding] = {}
         for batch in in_batches(others, _AT_ONCE if self._thorough else _MOST_HASHES):
             if self._thorough:
                 ids |= await self._ids_by_others({sha256: wanted[sha256] for sha256 in batch})
-            yield await AsyncDisk.run(self._missed, [sha256 for sha256 in batch if sha256 not in ids])
-        if not ids:
-            return
+            findings = await AsyncDisk.run(self._missed, [sha256 for sha256 in batch if sha256 not in ids])
+            gone |= {sha256: each for sha256, each in findings.items() if each.status == "deleted"}
+            yield {sha256: each for sha256, each in findings.items() if sha256 not in gone}
+        async with aclosing(self._details(ids, gone)) as details:
+            async for findings in details:
+                yield findings
+
+    async def _details(
+        self, ids: Mapping[str, Ids], gone: dict[str, Finding]
+    ) -> AsyncGenerator[dict[str, Finding], None]:
+        """Ask for what is to be told of what was found, and of what is deleted, whose model may be there still."""
         by_model: dict[int, list[str]] = {}
-        for sha256, each in ids.items():
-            by_model.setdefault(each.model_id, []).append(sha256)
+        owners: dict[str, int | None] = {sha256: each.model_id for sha256, each in ids.items()}
+        owners |= {sha256: each.model_id for sha256, each in gone.items()}
+        for sha256, model_id in owners.items():
+            if model_id is not None:
+                by_model.setdefault(model_id, []).append(sha256)
+        if not by_model:  # without ids, the list is one of all models
+            yield gone
+            return
         left: dict[str, Model | None] = dict.fromkeys(ids)
         # This gives all versions of each model, and so tells what is new too.
         async with aclosing(self._models.list(ids=list(by_model), nsfw=True, **self._options)) as pager:
             async for page in pager.pages():
-                listed = []
+                listed, outlived = [], {}
                 for model in page:
                     for sha256 in by_model.pop(an_id(model.id) or 0, ()):
+                        if sha256 in gone:
+                            outlived[sha256] = attrs.evolve(gone.pop(sha256), model=model)
+                            continue
                         version_id = ids[sha256].version_id
                         version = next((each for each in model.model_versions if each.id == version_id), None)
                         if version is None:
@@ -239,7 +259,9 @@ class _AsyncRun:
                             del left[sha256]
                             listed.append((sha256, ids[sha256], model, version))
                 yield await AsyncDisk.run(self._found, listed)
-        # Some models are in no list.
+                yield await AsyncDisk.run(self._noted, outlived)
+        yield gone
+        # Some models are in no list, and some versions in no model.
         for batch in in_batches(list(left), _AT_ONCE):
             hashes = {sha256: ids[sha256].hash for sha256 in batch}
             # Those that were found by another hash are asked for by it again.

@@ -512,6 +512,34 @@ def test_a_model_that_no_list_shows(scripted: Civitai, server: FaultServer, mode
     assert len(server.received) == 3
 
 
+def test_a_version_that_is_deleted_while_its_model_goes_on(
+    scripted: Civitai, server: FaultServer, models: Path, cache: Path
+) -> None:
+    (models / "x.pt").write_bytes(b"x")
+    old = {"id": 5, "name": "v1", "publishedAt": "2026-01-01T00:00:00Z", "files": [FILE]}
+    new = {"id": 6, "name": "v2", "publishedAt": "2026-02-01T00:00:00Z"}
+    model = {"id": 50, "name": "Goes on", "type": "LORA"}
+    server.script(
+        answer(MATCHED),
+        answer({"items": [model | {"modelVersions": [old]}], "metadata": {}}),
+        answer([]),
+        answer({"items": [model | {"modelVersions": [new]}], "metadata": {}}),
+    )
+    (match,) = (identified(scripted, models, cache=cache)).values()
+    assert (match.status, match.update) == ("found", None)
+    for max_age in (NOW, None):
+        (match,) = (identified(scripted, models, cache=cache, max_age=max_age)).values()
+        assert match.version is not None
+        assert match.file is not None
+        assert match.update is not None
+        assert (match.status, match.version.id, match.file.id, match.update.id) == ("deleted", 5, 1, 6)
+    assert len(server.received) == 4
+    server.script(answer([]), answer({"items": [], "metadata": {}}))
+    (match,) = (identified(scripted, models, cache=cache, max_age=NOW)).values()
+    assert match.version is not None
+    assert (match.status, match.version.id) == ("deleted", 5)
+
+
 def test_a_version_that_its_model_does_not_list(
     scripted: Civitai, server: FaultServer, models: Path, cache: Path
 ) -> None:
