@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from civitai_ext.jobs import image_job as image_job
     from civitai_ext.levels import BrowsingLevel as BrowsingLevel
     from civitai_ext.levels import NsfwLevel as NsfwLevel
+    from civitai_ext.matches import Match as Match
+    from civitai_ext.matches import MatchProgress as MatchProgress
     from civitai_ext.progress import Progress as Progress
     from civitai_ext.safetensors import SafetensorsHeader as SafetensorsHeader
     from civitai_ext.safetensors import read_safetensors as read_safetensors
@@ -62,6 +64,8 @@ __all__ = [
     "FileHashes",
     "Hasher",
     "JobBatch",
+    "Match",
+    "MatchProgress",
     "NsfwLevel",
     "Output",
     "Pager",
@@ -94,6 +98,8 @@ _WHERE = {
     "FileHashes": "hashing",
     "Hasher": "hashing",
     "JobBatch": "_sync.jobs",
+    "Match": "matches",
+    "MatchProgress": "matches",
     "NsfwLevel": "levels",
     "Output": "_sync.output",
     "Pager": "_sync.pager",

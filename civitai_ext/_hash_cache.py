@@ -1,27 +1,16 @@
-"""Hashes of files on the disk, remembered in a file until the files change.
-
-It is used by threads and processes at the same time, and never in the way: what cannot be remembered is computed again.
-"""
+"""Hashes of files on the disk, remembered in a file until the files change."""
 
 from __future__ import annotations
 
-import logging
 import os
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from civitai_ext._cache import file_for
-from civitai_ext.errors import ConfigurationError
+from civitai_ext._database import Database
 
 __all__ = ["HashCache"]
-
-T = TypeVar("T")
-
-logger: Final = logging.getLogger("civitai_ext")
 
 _NAME: Final = "hashes-1.sqlite3"
 _FIELDS: Final = ("size", "sha256", "crc32", "blake3", "auto_v1", "auto_v3")
@@ -31,34 +20,21 @@ _TABLE: Final = """
         sha256 TEXT NOT NULL, crc32 TEXT NOT NULL, blake3 TEXT, auto_v1 TEXT, auto_v3 TEXT
     ) WITHOUT ROWID
 """
-_BUSY: Final = 10.0
 
 
 class HashCache:
     """Remembers hashes by path, as long as size, time of change and inode of the file stay what they were.
 
     Args:
-        path: The file to remember them in; made if it is not there. None remembers nothing.
+        cache: The file to remember them in, True for one in the user's folder for such files, False to remember
+            nothing; None is True where the extra `cache` is installed.
+
+    Raises:
+        ConfigurationError: True was asked for, and the extra `cache` is not installed.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-
-    @classmethod
-    def at(cls, cache: str | os.PathLike[str] | bool | None) -> HashCache:
-        """Make the one that a caller asked for.
-
-        Raises:
-            ConfigurationError: True was asked for, and the extra `cache` is not installed.
-        """
-        if cache is None:
-            try:
-                return cls(file_for(True, _NAME))
-            except ConfigurationError:
-                return cls(None)
-        return cls(None if cache is False else file_for(cache, _NAME))
+    def __init__(self, cache: str | os.PathLike[str] | bool | None) -> None:
+        self._database = Database.at(cache, _NAME, [_TABLE])
 
     def get(self, path: Path, status: os.stat_result) -> dict[str, Any] | None:
         """Give what was remembered of a file; None if that is nothing, or was before it changed.
@@ -70,7 +46,7 @@ class HashCache:
         asked = (_key(path), status.st_size, status.st_mtime_ns, _inode(status))
         columns = ", ".join(_FIELDS)
         query = f"SELECT {columns} FROM hashes WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?"  # noqa: S608
-        row = self._try(lambda connection: connection.execute(query, asked).fetchone())
+        row = self._database.run(lambda connection: connection.execute(query, asked).fetchone())
         return None if row is None else dict(zip(_FIELDS, row, strict=True))
 
     def put(self, path: Path, status: os.stat_result, hashes: Mapping[str, Any]) -> None:
@@ -87,59 +63,11 @@ class HashCache:
         values |= {"path": _key(path), "mtime_ns": status.st_mtime_ns, "inode": _inode(status)}
         columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
         insert = f"INSERT OR REPLACE INTO hashes ({columns}) VALUES ({places})"  # noqa: S608  # the names are ours
-        self._try(lambda connection: connection.execute(insert, values))
+        self._database.run(lambda connection: connection.execute(insert, values))
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._close()
-
-    def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        if self._path is None:
-            return None
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = _open(self._path)
-                return work(self._connection)
-            except (sqlite3.DatabaseError, OSError) as error:
-                self._close()
-                # What is more special than this is about the moment: it is busy, cannot be written, the disk is full.
-                if type(error) is sqlite3.DatabaseError:
-                    _set_aside(self._path, error)
-                else:
-                    logger.debug("hashes are not remembered in %s: %s", self._path, error)
-                return None
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(_TABLE)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _set_aside(path: Path, error: Exception) -> None:
-    # Not deleted: somebody may have named a file of another kind by mistake.
-    aside = path.with_name(f"{path.name}.broken")
-    logger.warning("hashes cannot be remembered in %s (%s): it is now %s, and a new one is made", path, error, aside)
-    try:
-        path.replace(aside)
-        for beside in ("-wal", "-shm"):
-            path.with_name(path.name + beside).unlink(missing_ok=True)
-    except OSError as failure:
-        logger.debug("%s stays where it is: %s", path, failure)
+        self._database.close()
 
 
 def _key(path: Path) -> bytes:

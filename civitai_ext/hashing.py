@@ -17,15 +17,16 @@ import os
 import stat
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import attrs
 
 from civitai_ext._hash_cache import HashCache
+from civitai_ext._suffixes import MODEL_SUFFIXES
 from civitai_ext.errors import CivitaiError, ConfigurationError, InvalidFile
 from civitai_ext.safetensors import PREFIX, SafetensorsHeader, header_length
 
@@ -34,15 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MODEL_SUFFIXES", "FileHashes", "Hasher", "hash_file", "hash_files"]
 
-MODEL_SUFFIXES: Final = frozenset(
-    {".bin", ".ckpt", ".gguf", ".onnx", ".pickle", ".pkl", ".pt", ".pth", ".safetensors", ".sft"}
-)
-"""How the names of files end that hold models."""
-
 _SAFETENSORS: Final = (".safetensors", ".sft")
 _SAMPLE: Final = (0x100000, 0x110000)  # what AutoV1 looks at
 _BLOCK: Final = 2 << 20
 _BLOCKS: Final = 4
+_TICK: Final = 0.2
 
 
 @attrs.frozen
@@ -330,7 +327,7 @@ def hash_file(
     ...     hash_file(path, cache=False).auto_v2
     'BA7816BF8F'
     """
-    with closing(HashCache.at(cache)) as remembered:
+    with closing(HashCache(cache)) as remembered:
         return _hash_file(Path(path), _wants_blake3(blake3), remembered, on_progress)
 
 
@@ -363,6 +360,9 @@ def _hash_file(
 
 
 # ----------------------------------------------------------------------------------------------------------- many files
+
+
+_Outcome: TypeAlias = FileHashes | OSError | CivitaiError
 
 
 class _Stopped(Exception):  # noqa: N818  # it is no error
@@ -400,26 +400,56 @@ def hash_files(
     ...     [(path.name, hashes.auto_v2) for path, hashes in hash_files(folder, cache=False)]
     [('example.bin', 'BA7816BF8F')]
     """
+    found = files_in([paths] if isinstance(paths, (str, os.PathLike)) else paths, suffixes)
+    # A generator does nothing before it is asked for the first: what is wrong is told before that.
+    return _ready(hash_each(found, at_once=at_once, blake3=blake3, cache=cache))
+
+
+def hash_each(
+    found: Iterator[tuple[Path, OSError | None]],
+    *,
+    at_once: int | None = None,
+    blake3: bool | None = None,
+    cache: str | os.PathLike[str] | bool | None = None,
+    on_read: Callable[[Path, int], object] | None = None,
+) -> Generator[tuple[Path, _Outcome] | None, None, None]:
+    """Compute the hashes of files as `hash_files` does, and give None now and then while nothing is ready.
+
+    Args:
+        found: The files, from `files_in`.
+        at_once: As for `hash_files`.
+        blake3: As for `hash_files`.
+        cache: As for `hash_file`.
+        on_read: Called with a path and how many bytes of it were read, in other threads.
+
+    Raises:
+        ConfigurationError: BLAKE3 or a cache is wanted, and the extra for it is not installed; or `at_once` is not
+            positive.
+    """
     if at_once is None:
         at_once = max(1, min(4, (os.cpu_count() or 1) // 2))
     if at_once < 1:
         raise ConfigurationError(f"at_once is {at_once}, and no file can be hashed like that", hint="Give 1 or more.")
-    given = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
-    if isinstance(suffixes, str):
-        suffixes = (suffixes,)
-    ends = None if suffixes is None else tuple(suffix.lower() for suffix in suffixes)
-    # A generator does nothing before it is asked for the first: what is wrong is told before that.
-    return _hash_files(_files_in(given, ends), at_once, _wants_blake3(blake3), HashCache.at(cache))
+    return _hash_each(found, at_once, _wants_blake3(blake3), HashCache(cache), on_read)
 
 
-def _hash_files(
-    found: Iterator[tuple[Path, OSError | None]], at_once: int, blake3: bool, cache: HashCache
-) -> Iterator[tuple[Path, FileHashes | OSError | CivitaiError]]:
+def _hash_each(
+    found: Iterator[tuple[Path, OSError | None]],
+    at_once: int,
+    blake3: bool,
+    cache: HashCache,
+    on_read: Callable[[Path, int], object] | None,
+) -> Generator[tuple[Path, _Outcome] | None, None, None]:
     stop = threading.Event()
 
-    def go_on(*_: int) -> None:
-        if stop.is_set():
-            raise _Stopped
+    def hashes_of(path: Path) -> FileHashes:
+        def go_on(done: int, _: int) -> None:
+            if stop.is_set():
+                raise _Stopped
+            if on_read is not None:
+                on_read(path, done)
+
+        return _hash_file(path, blake3, cache, go_on)
 
     working: dict[Future[FileHashes], Path] = {}
     pool = ThreadPoolExecutor(at_once, "civitai-hash-files")
@@ -428,8 +458,8 @@ def _hash_files(
             if error is not None:
                 yield path, error
                 continue
-            working[pool.submit(_hash_file, path, blake3, cache, go_on)] = path
-            if len(working) == at_once:
+            working[pool.submit(hashes_of, path)] = path
+            while len(working) == at_once:
                 yield from _finished(working)
         while working:
             yield from _finished(working)
@@ -439,10 +469,11 @@ def _hash_files(
         cache.close()
 
 
-def _finished(
-    working: dict[Future[FileHashes], Path],
-) -> Iterator[tuple[Path, FileHashes | OSError | CivitaiError]]:
-    for future in wait(working, return_when=FIRST_COMPLETED).done:
+def _finished(working: dict[Future[FileHashes], Path]) -> Iterator[tuple[Path, _Outcome] | None]:
+    done = wait(working, timeout=_TICK, return_when=FIRST_COMPLETED).done
+    if not done:
+        yield None
+    for future in done:
         path = working.pop(future)
         try:
             yield path, future.result()
@@ -452,8 +483,29 @@ def _finished(
             yield path, InvalidFile(str(error), path=path)
 
 
-def _files_in(paths: Iterable[Path], suffixes: tuple[str, ...] | None) -> Iterator[tuple[Path, OSError | None]]:
-    """Find the files, and the folders that cannot be looked into."""
+def _ready(each: Generator[tuple[Path, _Outcome] | None, None, None]) -> Iterator[tuple[Path, _Outcome]]:
+    with closing(each):
+        for outcome in each:
+            if outcome is not None:
+                yield outcome
+
+
+def files_in(
+    paths: Iterable[str | os.PathLike[str]], suffixes: Iterable[str] | str | None
+) -> Iterator[tuple[Path, OSError | None]]:
+    """Find the files that `hash_files` is about, and the folders that cannot be looked into.
+
+    Args:
+        paths: As for `hash_files`.
+        suffixes: As for `hash_files`.
+    """
+    if isinstance(suffixes, str):
+        suffixes = (suffixes,)
+    ends = None if suffixes is None else tuple(suffix.lower() for suffix in suffixes)
+    return _files_in([Path(path) for path in paths], ends)
+
+
+def _files_in(paths: list[Path], suffixes: tuple[str, ...] | None) -> Iterator[tuple[Path, OSError | None]]:
     seen: set[Any] = set()
 
     def is_new(key: Any) -> bool:
@@ -461,8 +513,8 @@ def _files_in(paths: Iterable[Path], suffixes: tuple[str, ...] | None) -> Iterat
         seen.add(key)
         return new
 
-    waiting = list(paths)[::-1]
-    named = set(waiting)
+    waiting = paths[::-1]
+    named = set(paths)
     while waiting:
         path = waiting.pop()
         try:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from civitai_ext._config import Config
 from civitai_ext._logging import show_logs
+from civitai_ext._suffixes import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from typing import Unpack
 
     from civitai_api.site.models import CurrentUser, EnumLists
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from civitai_ext._async.workflows import AsyncWorkflows
     from civitai_ext._backoff import RetryPolicy
     from civitai_ext._options import CallOptions
+    from civitai_ext.matches import Match, MatchProgress
 
 __all__ = ["AsyncCivitai"]
 
@@ -320,6 +323,58 @@ class AsyncCivitai:
         from civitai_api.site.api.enums import get_enums
 
         return await self.transport.call(get_enums.request(), **options)
+
+    def identify(
+        self,
+        *paths: str | os.PathLike[str],
+        suffixes: Iterable[str] | str | None = MODEL_SUFFIXES,
+        thorough: bool = False,
+        max_age: timedelta | None = timedelta(days=1),
+        max_unknown_age: timedelta | None = timedelta(days=7),
+        at_once: int | None = None,
+        cache: str | os.PathLike[str] | bool | None = None,
+        on_progress: Callable[[MatchProgress], object] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncIterator[Match]:
+        """Tell of files on the disk which models they are, and what is new; give a match for each of them.
+
+        They are hashed, and found by that whatever they are called. What is remembered comes at once; the rest is asked
+        for when all files are hashed, in as few requests as that takes: one for ten thousand files, and one more for
+        every hundred models. Nothing that goes wrong with a file, or with asking, ends it: the match has the error.
+
+        Args:
+            paths: Files, and folders to look for files in, with all that is in them.
+            suffixes: How the names of the files in folders end, in any case; None for all files.
+            thorough: Whether to ask for those that are not found by their SHA-256 by another hash too, such as the
+                AutoV3, which stays the same when the metadata in a file is changed. This takes a request for each of
+                them; what was found so is asked for again only with this.
+            max_age: For how long what was found holds before it is asked for again; None for good.
+            max_unknown_age: For how long it holds that something was not found.
+            at_once: How many files to hash at a time, as for `hash_files`.
+            cache: The file to remember hashes and matches in, True for files in the user's folder for such files, False
+                to remember nothing. Without it they are remembered where the extra `cache` is installed.
+            on_progress: Called now and then with how far it is.
+            options: Options of each request: `timeout`, `extra_headers`, `extra_query`.
+
+        Raises:
+            FileNotFoundError: At the first step: one of the paths is not there. Nothing was asked.
+            ConfigurationError: An argument cannot be used, or a cache is wanted, and the extra `cache` is not
+                installed.
+        """
+        from civitai_ext._async.identifying import identify
+
+        return identify(
+            self.transport,
+            paths,
+            suffixes=suffixes,
+            thorough=thorough,
+            max_age=max_age,
+            max_unknown_age=max_unknown_age,
+            at_once=at_once,
+            cache=cache,
+            on_progress=on_progress,
+            options=options,
+        )
 
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used after that. A copy of `with_options` does not close them."""

@@ -329,6 +329,24 @@ class Catalogue:
                 index.setdefault(value, []).append(file)
         return index
 
+    def remove(self, model_id: int) -> None:
+        """Take a model away with all that belongs to it, as if its creator had deleted it.
+
+        Raises:
+            KeyError: There is no such model.
+
+        """
+        model = self.model_by_id.pop(model_id)
+        self.models.remove(model)
+        model.creator.models.remove(model)
+        for version in model.versions:
+            del self.version_by_id[version.id]
+            for file in version.files:
+                del self.file_by_id[file.id]
+            for image in version.images:
+                del self.image_by_id[image.id], self.image_by_key[image.key]
+        self.__dict__.pop("files_by_hash", None)
+
     def version_of(self, air: str) -> Version | None:
         """Find the version that an AIR names.
 

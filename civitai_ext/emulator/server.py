@@ -135,6 +135,11 @@ class Emulator:
         return self._account.ledger
 
     @property
+    def catalogue(self) -> Catalogue:
+        """What there is to find; its `remove` deletes a model."""
+        return self._catalogue
+
+    @property
     def token(self) -> str:
         """The API key of the account."""
         return self._account.token

@@ -410,3 +410,26 @@ def test_me_needs_a_known_credential(reader: httpx.Client, library: Emulator) ->
 def test_enums(reader: httpx.Client) -> None:
     enums = reader.get("/api/v1/enums").json()
     assert (len(enums["BaseModel"]), len(enums["ActiveBaseModel"]), len(enums["ModelType"])) == (99, 69, 23)
+
+
+# /models and beyond: what was deleted
+
+
+def test_a_deleted_model_is_nowhere(emulator: Emulator, anonymous: httpx.Client) -> None:
+    model = emulator.catalogue.models[3]
+    version, file = model.versions[0], model.versions[0].primary_file
+    sha256 = file.hashes["SHA256"]
+    paths = [
+        f"/api/v1/models/{model.id}",
+        f"/api/v1/model-versions/{version.id}",
+        f"/api/v1/model-versions/by-hash/{sha256}",
+        f"/api/download/models/{version.id}",
+    ]
+    assert all(anonymous.get(path).status_code != 404 for path in paths)
+    emulator.catalogue.remove(model.id)
+    assert [anonymous.get(path).status_code for path in paths] == [404] * 4
+    assert anonymous.post("/api/v1/model-versions/by-hash/ids", json=[sha256]).json() == []
+    assert model.id not in {item["id"] for item in _all(anonymous, "/api/v1/models", nsfw="true")}
+    assert anonymous.get("/api/v1/images", params={"modelId": model.id}).json()["items"] == []
+    with pytest.raises(KeyError):
+        emulator.catalogue.remove(model.id)

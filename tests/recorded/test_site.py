@@ -6,6 +6,7 @@ The tests are called after the methods: `test_images__list` is about `civitai.im
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -201,3 +202,9 @@ def test_me(civitai: Civitai) -> None:
 
 def test_enums(civitai: Civitai) -> None:
     assert "LORA" in civitai.enums().model_type
+
+
+def test_identify(civitai: Civitai, tmp_path: Path) -> None:
+    (tmp_path / "own.pt").write_bytes(b"trained at home")
+    (match,) = civitai.identify(tmp_path, cache=False)
+    assert match.status == "unknown"

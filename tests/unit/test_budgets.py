@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 import civitai_ext
-from benchmarks import budgets, clients, pydantic_page
+from benchmarks import budgets, clients, identify, pydantic_page
 from benchmarks.page import count_objects, page
 from benchmarks.template_reading import BODY
 from civitai_api.orchestration.models import Flux2KleinCreateImageInput, ImageGenStepTemplate, WorkflowTemplate
@@ -189,3 +189,11 @@ def test_the_command_fails_when_a_budget_is_missed(
         "one   1 ms      ≤ 2 ms  yes",
         "two   3 ms      ≤ 2 ms  MISSED",
     ]
+
+
+def test_identifying_takes_as_few_requests_as_it_should(capsys: pytest.CaptureFixture[str]) -> None:
+    assert identify.main(["--files", "150", "--json"]) == 0
+    first, again = json.loads(capsys.readouterr().out)
+    assert first["what"].startswith("150 files of as many models, 150 found")
+    assert first["measured"].startswith("3 requests")
+    assert again["measured"].startswith("0 requests")

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -17,6 +19,19 @@ from hypothesis import strategies as st
 from civitai_ext import Civitai, CivitaiError, RetryPolicy
 from civitai_ext.emulator import Emulator
 from tests.unit.test_hostile_answers import json_values, places
+
+
+def _identify(civitai: Civitai, ids: dict[str, Any]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "x.bin")
+        path.write_bytes(ids["content"])
+        for _ in range(2):  # the second time it is what was remembered
+            (match,) = civitai.identify(path, cache=Path(folder, "cache.db"), thorough=True)
+            assert str(match).startswith(str(path))
+            assert match.is_known == (match.status not in ("unknown", "failed"))
+            assert match.air is None or match.is_known
+            assert match.update_available <= match.is_known
+
 
 CALLS: dict[str, Callable[[Civitai, dict[str, Any]], Any]] = {
     "models.list": lambda c, ids: c.models.list(limit=5, page_size=2).to_list(),
@@ -43,6 +58,7 @@ CALLS: dict[str, Callable[[Civitai, dict[str, Any]], Any]] = {
     "content.get": lambda c, ids: c.content.get("tos"),
     "model_files.tensor_metadata": lambda c, ids: c.model_files.tensor_metadata(ids["file"]),
     "uploads.image": lambda c, ids: c.uploads.image(b"\x89PNG", filename="x.png", mime_type="image/png"),
+    "identify": _identify,
     "me": lambda c, ids: c.me(),
     "enums": lambda c, ids: c.enums(),
 }
@@ -87,6 +103,7 @@ def whole() -> tuple[str, dict[str, Any], dict[str, list[tuple[int, str, bytes]]
             version = civitai.model_versions.get(model.model_versions[0].id)
             (image,) = civitai.images.list(limit=1)
         ids: dict[str, Any] = {"model": model.id, "version": version.id, "file": version.files[0].id, "image": image.id}
+        ids["content"] = emulator.catalogue.file_by_id[ids["file"]].content
         ids["hash"] = version.files[0].hashes["SHA256"]
         for name, call in CALLS.items():
             tape = Tape()

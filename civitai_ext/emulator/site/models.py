@@ -160,7 +160,7 @@ async def _list_models(request: Request, world: World, caller: Account | None) -
 def _item(world: World, filters: _Filters, model: Model) -> bytes:
     """Show a model as an item of the list, or take the JSON from when it was shown before."""
     versions, level = filters.versions(model), None if filters.nsfw else 1
-    key = (model.id, tuple(version.id for version in versions), level, filters.primary_only)
+    key = (model.id, model.mode, tuple(version.id for version in versions), level, filters.primary_only)
     if key not in world.rendered:
         shown = listed_model(model, world.origin, versions=versions, level=level, primary_only=filters.primary_only)
         world.rendered[key] = to_json(shown)
