@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from civitai_ext._display import workflow_html
 from civitai_ext._known import KnownWorkflow
 from civitai_ext._outcome import failure_of
 from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of
+from civitai_ext._polling import check_wait
 from civitai_ext._saved import SavedFiles, Skipped
 from civitai_ext._together import AsyncTogether
 from civitai_ext.errors import BlobUnavailable, CivitaiError, WaitTimeout
@@ -178,6 +179,13 @@ class AsyncWorkflow(KnownWorkflow):
             WaitTimeout: It was not over in time.
             NotFound: There is no such workflow, or it was ephemeral and is over.
         """
+        check_wait(
+            timeout,
+            on_progress,
+            raise_on_failure=raise_on_failure,
+            cancel_on_timeout=cancel_on_timeout,
+            cancel_on_interrupt=cancel_on_interrupt,
+        )
         try:
             async with aclosing(self._changes(timeout, watched=on_progress is not None)) as changes:
                 async for progress in changes:
@@ -236,7 +244,7 @@ class AsyncWorkflow(KnownWorkflow):
         self,
         *,
         metadata: Mapping[str, Any] | None = None,
-        tags: list[str] | None = None,
+        tags: Sequence[str] | None = None,
         allow_mature_content: bool | None = None,
     ) -> AsyncWorkflow:
         """Change it: see `civitai.workflows.update`. It is read again."""

@@ -153,7 +153,7 @@ class Transport:
         extra = {**self._extra_headers, **checked_headers(extra_headers or {})}
         headers |= extra
         public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
-        whole = request.content if content is None else None
+        whole = _body_of(request) if content is None else None
         policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
         turn = Turn(origin_of(url), counted=not held)
@@ -273,3 +273,10 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self.http.close()
+
+
+def _body_of(request: Request[Any]) -> bytes | None:
+    try:
+        return request.content
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"What {request.operation} is to send is nothing for JSON: {error}") from None

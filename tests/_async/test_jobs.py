@@ -149,7 +149,7 @@ async def test_what_is_not_over_in_time_goes_on(civitai: AsyncCivitai, emulator:
     with pytest.raises(errors.WaitTimeout, match="The rest was canceled"):
         await civitai.jobs.wait(jobs, timeout=0, cancel_on_timeout=True)
     assert (await jobs.refresh()).states == ["Deleted"]
-    with pytest.raises(errors.InvalidRequest, match="less than 0"):
+    with pytest.raises(errors.InvalidRequest, match="timeout is -1"):
         await jobs.wait(-1)
 
 

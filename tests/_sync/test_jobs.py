@@ -148,7 +148,7 @@ def test_what_is_not_over_in_time_goes_on(civitai: Civitai, emulator: Emulator) 
     with pytest.raises(errors.WaitTimeout, match="The rest was canceled"):
         civitai.jobs.wait(jobs, timeout=0, cancel_on_timeout=True)
     assert (jobs.refresh()).states == ["Deleted"]
-    with pytest.raises(errors.InvalidRequest, match="less than 0"):
+    with pytest.raises(errors.InvalidRequest, match="timeout is -1"):
         jobs.wait(-1)
 
 
