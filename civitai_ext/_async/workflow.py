@@ -105,7 +105,8 @@ class AsyncWorkflow(KnownWorkflow):
             folder: Where to.
             pattern: How to call the files, without the suffix: text with `{workflow}`, `{step}`, `{index}` (of the
                 file in its step), `{number}` (of the file in the workflow), `{blob}`, `{type}` and `{date}`. Slashes
-                make folders. Names that would be the same get a number.
+                make folders, and nothing leads out of `folder`. Names are made such that every system bears them, and
+                those that would be the same on some system get a number.
             exists: What to do about a file that is there already: `overwrite`, `skip` or `error`. By default the names
                 are those of this workflow alone, so that saving it twice gives the same files.
 
@@ -113,7 +114,7 @@ class AsyncWorkflow(KnownWorkflow):
             ApiError: A host refuses to give a file.
             UnexpectedResponse: A host gave a page or half a file instead.
             ConnectionFailed: A host was not reached.
-            InvalidRequest: The pattern has a token that there is not.
+            InvalidRequest: The pattern has a token that there is not, or leads out of the folder.
             OSError: The folder or a file cannot be written.
         """
         target = Path(folder)

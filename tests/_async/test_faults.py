@@ -182,7 +182,7 @@ async def test_names_from_the_service_stay_in_the_folder(
     server.script(workflow("succeeded", id="../wf", steps=[step]), Answer(200, PNG, media_type="image/png"))
     (path,) = await (await civitai.workflows.get("wf_1")).save(tmp_path / "out")
     assert path.parent == tmp_path / "out"
-    assert path.name == "wf-up-0.png"
+    assert path.name == "_wf-_.._up-0.png"
 
 
 async def test_outputs_of_unknown_step_types_are_saved_too(

@@ -175,7 +175,7 @@ def test_names_from_the_service_stay_in_the_folder(civitai: Civitai, server: Fau
     server.script(workflow("succeeded", id="../wf", steps=[step]), Answer(200, PNG, media_type="image/png"))
     (path,) = (civitai.workflows.get("wf_1")).save(tmp_path / "out")
     assert path.parent == tmp_path / "out"
-    assert path.name == "wf-up-0.png"
+    assert path.name == "_wf-_.._up-0.png"
 
 
 def test_outputs_of_unknown_step_types_are_saved_too(civitai: Civitai, server: FaultServer, tmp_path: Path) -> None:
