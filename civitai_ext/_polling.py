@@ -120,6 +120,10 @@ class Polling:
         if not self._plain:
             self._plain_looks = 0
 
+    def listed(self) -> None:
+        """It was looked for in a list: what the last look told is old, and another is due even when the time is up."""
+        self._asked_at = None
+
     def refused(self) -> None:
         """The service does not hold requests (older deployments); go on with plain looks."""
         self._holds = False

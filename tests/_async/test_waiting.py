@@ -263,6 +263,16 @@ async def test_a_crowd_without_time_is_looked_at_once(slow: AsyncCivitai, emulat
     assert {each.status for each in done} == {"succeeded"}
 
 
+async def test_a_crowd_is_looked_at_once_more_at_the_deadline(slow: AsyncCivitai, emulator: Emulator) -> None:
+    # What is known by its id only is looked at alone before it can be listed.
+    ids = [each.id for each in await submitted(slow, 40)]
+    timer = threading.Timer(0.6, emulator.clock.advance, [60])
+    timer.start()
+    done = await slow.workflows.wait(ids, timeout=1)
+    timer.join()
+    assert {each.status for each in done} == {"succeeded"}
+
+
 async def test_the_time_is_for_all_of_them(slow: AsyncCivitai, emulator: Emulator) -> None:
     workflows = await submitted(slow, 260)
     emulator.journal.clear()

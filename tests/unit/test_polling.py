@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_ext._polling import LONGEST_HOLD, Polling
+from civitai_ext._polling import LONGEST_HOLD, Poll, Polling
 
 
 def test_the_service_is_asked_to_hold_for_as_long_as_a_gateway_lets_it() -> None:
@@ -24,6 +24,14 @@ def test_no_time_at_all_still_means_one_look() -> None:
     assert look is not None
     assert look.hold == 0
     assert polling.next(5) is None
+
+
+def test_what_was_listed_since_is_looked_at_once_more_when_the_time_is_up() -> None:
+    polling = Polling(timeout=10, started=0, watched=False)
+    polling.next(0)
+    polling.listed()
+    assert polling.next(10) == Poll(pause=0, hold=0)
+    assert polling.next(10) is None
 
 
 def test_progress_is_looked_at_more_often() -> None:
