@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -278,7 +278,7 @@ class AsyncWorkflows(AsyncWorkflowService):
         on_progress: Callable[[Progress], object] | None = None,
         cancel_on_timeout: bool = False,
         cancel_on_interrupt: bool = False,
-    ) -> AsyncIterator[AsyncWorkflow]:
+    ) -> AsyncGenerator[AsyncWorkflow]:
         """Give each of several workflows when it is over, with or without success.
 
         Up to 16 are waited for with a request each, so that each end is known at once. Where there are more, one list
@@ -289,7 +289,9 @@ class AsyncWorkflows(AsyncWorkflowService):
             timeout: Seconds to wait in all; None for no end.
             on_progress: Called with every change of any of them, one call at a time.
             cancel_on_timeout: Whether to cancel what is not over when the time is up.
-            cancel_on_interrupt: Whether to cancel what is not over when the waiting is interrupted, as with Ctrl-C.
+            cancel_on_interrupt: Whether to cancel what is not over when the loop ends early: by Ctrl-C, whether it
+                waits or its body runs, by an error in its body, or by `break`. With `contextlib.aclosing` around this
+                it is done at once in any case; without, when Python closes the iterator.
 
         Raises:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
@@ -314,12 +316,14 @@ class AsyncWorkflows(AsyncWorkflowService):
                     left = None if timeout is None else max(0.0, started + timeout - monotonic())
                     await handle.wait(left, on_progress=watcher, raise_on_failure=False)
 
-                async for handle, failure in AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles):
-                    if failure is None:
-                        yield handle
-                    else:
-                        failures.append(failure)
-        except asyncio.CancelledError:
+                waits = AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles)
+                async with aclosing(waits) as ended:
+                    async for handle, failure in ended:
+                        if failure is None:
+                            yield handle
+                        else:
+                            failures.append(failure)
+        except (asyncio.CancelledError, GeneratorExit):  # which comes while nobody waits, in the body of the loop
             if cancel_on_interrupt:
                 await self._cancel_all(handles)
             raise

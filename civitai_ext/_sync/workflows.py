@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -276,7 +276,7 @@ class Workflows(WorkflowService):
         on_progress: Callable[[Progress], object] | None = None,
         cancel_on_timeout: bool = False,
         cancel_on_interrupt: bool = False,
-    ) -> Iterator[Workflow]:
+    ) -> Generator[Workflow]:
         """Give each of several workflows when it is over, with or without success.
 
         Up to 16 are waited for with a request each, so that each end is known at once. Where there are more, one list
@@ -287,7 +287,9 @@ class Workflows(WorkflowService):
             timeout: Seconds to wait in all; None for no end.
             on_progress: Called with every change of any of them, one call at a time.
             cancel_on_timeout: Whether to cancel what is not over when the time is up.
-            cancel_on_interrupt: Whether to cancel what is not over when the waiting is interrupted, as with Ctrl-C.
+            cancel_on_interrupt: Whether to cancel what is not over when the loop ends early: by Ctrl-C, whether it
+                waits or its body runs, by an error in its body, or by `break`. With `contextlib.closing` around this
+                it is done at once in any case; without, when Python closes the iterator.
 
         Raises:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
@@ -312,12 +314,14 @@ class Workflows(WorkflowService):
                     left = None if timeout is None else max(0.0, started + timeout - monotonic())
                     handle.wait(left, on_progress=watcher, raise_on_failure=False)
 
-                for handle, failure in Together(wait_for, most=_MOST_WATCHED).as_completed(handles):
-                    if failure is None:
-                        yield handle
-                    else:
-                        failures.append(failure)
-        except KeyboardInterrupt:
+                waits = Together(wait_for, most=_MOST_WATCHED).as_completed(handles)
+                with closing(waits) as ended:
+                    for handle, failure in ended:
+                        if failure is None:
+                            yield handle
+                        else:
+                            failures.append(failure)
+        except (KeyboardInterrupt, GeneratorExit):  # which comes while nobody waits, in the body of the loop
             if cancel_on_interrupt:
                 self._cancel_all(handles)
             raise

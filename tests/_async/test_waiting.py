@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -340,6 +341,23 @@ async def test_an_interrupt_can_cancel(slow: AsyncCivitai, cancel: bool) -> None
     with pytest.raises(asyncio.CancelledError):
         await workflow.wait(on_progress=interrupt, cancel_on_interrupt=cancel)
     assert (await workflow.refresh()).status == ("canceled" if cancel else "unassigned")
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_an_interrupt_between_two_ends_can_cancel(slow: AsyncCivitai, emulator: Emulator, cancel: bool) -> None:
+    workflows = await submitted(slow, 1)
+    emulator.clock.advance(60)
+    workflows += await submitted(slow, 2)
+
+    async def interrupted() -> None:
+        async with aclosing(slow.workflows.as_completed(workflows, cancel_on_interrupt=cancel)) as ended:
+            async for _ in ended:
+                raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await interrupted()
+    statuses = [(await each.refresh()).status for each in workflows]
+    assert statuses == ["succeeded", *["canceled" if cancel else "unassigned"] * 2]
 
 
 async def test_what_passes_is_waited_out(civitai: AsyncCivitai, emulator: Emulator) -> None:

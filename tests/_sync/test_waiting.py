@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -338,6 +339,23 @@ def test_an_interrupt_can_cancel(slow: Civitai, cancel: bool) -> None:
     with pytest.raises(KeyboardInterrupt):
         workflow.wait(on_progress=interrupt, cancel_on_interrupt=cancel)
     assert (workflow.refresh()).status == ("canceled" if cancel else "unassigned")
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_an_interrupt_between_two_ends_can_cancel(slow: Civitai, emulator: Emulator, cancel: bool) -> None:
+    workflows = submitted(slow, 1)
+    emulator.clock.advance(60)
+    workflows += submitted(slow, 2)
+
+    def interrupted() -> None:
+        with closing(slow.workflows.as_completed(workflows, cancel_on_interrupt=cancel)) as ended:
+            for _ in ended:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    statuses = [(each.refresh()).status for each in workflows]
+    assert statuses == ["succeeded", *["canceled" if cancel else "unassigned"] * 2]
 
 
 def test_what_passes_is_waited_out(civitai: Civitai, emulator: Emulator) -> None:
