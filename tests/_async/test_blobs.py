@@ -349,10 +349,10 @@ async def test_a_file_that_is_there_already(
     there.write_bytes(b"old")
     server.script(content())
     with pytest.raises(FileExistsError, match=r"b1\.png"):
-        await scripted.blobs.download(blob, to)
+        await scripted.blobs.download(blob, to, exists="error")
     assert await scripted.blobs.download(blob, to, exists="skip") == there
     assert there.read_bytes() == b"old"
-    assert await scripted.blobs.download(blob, to, exists="overwrite") == there
+    assert await scripted.blobs.download(blob, to) == there
     assert there.read_bytes() == PNG
     with pytest.raises(errors.InvalidRequest, match="'error', 'skip', 'overwrite'"):
         await scripted.blobs.download(blob, to, exists="rename")  # type: ignore[arg-type]
@@ -368,7 +368,7 @@ async def test_a_file_that_comes_meanwhile_stays(scripted: AsyncCivitai, server:
         target.write_bytes(b"other")
 
     with pytest.raises(FileExistsError):
-        await scripted.blobs.download(blob, target, on_progress=other)
+        await scripted.blobs.download(blob, target, exists="error", on_progress=other)
     assert target.read_bytes() == b"other"
     assert list(tmp_path.iterdir()) == [target]
 

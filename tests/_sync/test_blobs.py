@@ -344,10 +344,10 @@ def test_a_file_that_is_there_already(scripted: Civitai, server: FaultServer, tm
     there.write_bytes(b"old")
     server.script(content())
     with pytest.raises(FileExistsError, match=r"b1\.png"):
-        scripted.blobs.download(blob, to)
+        scripted.blobs.download(blob, to, exists="error")
     assert scripted.blobs.download(blob, to, exists="skip") == there
     assert there.read_bytes() == b"old"
-    assert scripted.blobs.download(blob, to, exists="overwrite") == there
+    assert scripted.blobs.download(blob, to) == there
     assert there.read_bytes() == PNG
     with pytest.raises(errors.InvalidRequest, match="'error', 'skip', 'overwrite'"):
         scripted.blobs.download(blob, to, exists="rename")  # type: ignore[arg-type]
@@ -363,7 +363,7 @@ def test_a_file_that_comes_meanwhile_stays(scripted: Civitai, server: FaultServe
         target.write_bytes(b"other")
 
     with pytest.raises(FileExistsError):
-        scripted.blobs.download(blob, target, on_progress=other)
+        scripted.blobs.download(blob, target, exists="error", on_progress=other)
     assert target.read_bytes() == b"other"
     assert list(tmp_path.iterdir()) == [target]
 
