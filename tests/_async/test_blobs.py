@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,25 +30,6 @@ PIXEL = base64.b64decode(
 )
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says: the service and the host of the content in one."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
-    """A client of it that never sleeps."""
-    async with AsyncCivitai("secret-token", orchestration_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:

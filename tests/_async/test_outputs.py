@@ -7,7 +7,6 @@ import json
 import logging
 import pickle
 import re
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,6 @@ pytestmark = pytest.mark.anyio
 
 def picture(prompt: str = "a cat", **fields: Any) -> Flux2KleinCreateImageInput:
     return Flux2KleinCreateImageInput(prompt=prompt, width=512, height=512, **fields)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
-    """A client of it."""
-    async with AsyncCivitai("secret-token", orchestration_url=server.url) as civitai:
-        yield civitai
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 100

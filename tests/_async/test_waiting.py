@@ -17,6 +17,7 @@ from civitai_api.orchestration.models import EchoInput, Flux2KleinCreateImageInp
 from civitai_ext import AsyncCivitai, AsyncWorkflow, Progress, Step, errors
 from civitai_ext._together import AsyncTogether
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -72,19 +73,15 @@ async def test_the_end_is_known_at_once(slow: AsyncCivitai, emulator: Emulator) 
 
 
 async def test_a_long_wait_takes_few_requests(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
+    civitai.transport.sleep = no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
     workflow = await civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:20:00"))
     await workflow.wait(timeout=None, raise_on_failure=False)
     assert workflow.status == "expired"
     assert 1 < looks(emulator)["alone"] <= math.ceil(1200 / 90) + 1
 
 
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
-
-
 async def test_who_watches_sees_how_it_goes(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.clock.speed = 20
     workflow = await civitai.workflows.submit(Step(picture(quantity=4), name="hero"))
     seen = [progress async for progress in workflow.events(timeout=30)]
@@ -128,7 +125,7 @@ async def test_many_are_looked_at_in_lists(civitai: AsyncCivitai, emulator: Emul
     emulator.clock.speed = 0
     await submitted(civitai, 30)  # which are not waited for
     workflows = await submitted(civitai, 200, tags=tags)
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.clock.speed = 1
     emulator.journal.clear()
     emulator.clock.advance(60)
@@ -189,7 +186,7 @@ async def test_a_service_that_does_not_list_is_asked_for_each(civitai: AsyncCivi
 
 async def test_lists_that_fail_for_a_while_are_asked_for_again(civitai: AsyncCivitai, emulator: Emulator) -> None:
     workflows = await submitted(civitai, 30)
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.faults.add(f"GET {WORKFLOWS}", status=500, times=9)
     done = await civitai.workflows.wait(workflows, timeout=60)
     assert {each.status for each in done} == {"succeeded"}
@@ -361,7 +358,7 @@ async def test_an_interrupt_between_two_ends_can_cancel(slow: AsyncCivitai, emul
 
 
 async def test_what_passes_is_waited_out(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     workflow = await civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:10:00"))
     route = f"GET {WORKFLOWS}/*"
     for fault in ({"status": 500}, {"status": 524}, {"html_page": True}, {"lost_answer": True}, {"cut_body": True}):
@@ -380,7 +377,7 @@ async def test_the_last_trouble_is_told_when_the_time_is_up(slow: AsyncCivitai, 
 
 
 async def test_a_service_that_never_answers_is_not_waited_for(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     fault = emulator.faults.add(f"GET {WORKFLOWS}/*", status=500)
     with pytest.raises(errors.ServerError):
         await civitai.workflows.attach("wf_1").wait()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,25 +31,6 @@ PIXEL = base64.b64decode(
 )
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says: the service and the host of the content in one."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    with Civitai("secret-token", orchestration_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def civitai(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    url = server.url
-    with Civitai("secret-token", site_url=url, orchestration_url=url, auth_url=url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
+def civitai(scripted: Civitai) -> Civitai:
+    """The client of the server."""
+    return scripted
 
 
 def workflow(status: str = "processing", **fields: Any) -> Answer:

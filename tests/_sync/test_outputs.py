@@ -8,7 +8,6 @@ import json
 import logging
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,6 @@ pytestmark = pytest.mark.anyio
 
 def picture(prompt: str = "a cat", **fields: Any) -> Flux2KleinCreateImageInput:
     return Flux2KleinCreateImageInput(prompt=prompt, width=512, height=512, **fields)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it."""
-    with Civitai("secret-token", orchestration_url=server.url) as civitai:
-        yield civitai
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 100
