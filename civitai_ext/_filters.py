@@ -94,7 +94,8 @@ def one_of(name: str, value: T, kind: Any) -> T:
     """
     known = _known(kind)
     if value is not None and value not in known:
-        listed = " or ".join(filter(None, (", ".join(map(repr, known[:-1])), repr(known[-1]))))
+        *others, last = map(repr, known)
+        listed = f"{', '.join(others)} or {last}" if others else last
         hint = "A value that is newer than this package can be sent with `extra_query`."
         raise InvalidRequest(f"{name} is {value!r}; it takes {listed}", hint=hint)
     return value

@@ -76,7 +76,7 @@ class Polling:
 
     def __init__(self, *, timeout: float | None, started: float, watched: bool) -> None:
         self._started = started
-        self._deadline = None if timeout is None else started + timeout
+        self._deadline = None if timeout is None or timeout == inf else started + timeout
         self._watched = watched
         self._holds = True
         self._plain = False

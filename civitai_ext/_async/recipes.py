@@ -86,9 +86,10 @@ class AsyncRecipes:
             experimental=experimental,
             ephemeral=ephemeral,
         )
-        ends = inf if timeout is None else monotonic() + timeout
+        left = inf if timeout is None else timeout
+        ends = monotonic() + left
         try:
-            answer = await self._transport.send(request, timeout=min(ends - monotonic(), _LONGEST_REQUEST), held=True)
+            answer = await self._transport.send(request, timeout=min(left, _LONGEST_REQUEST), held=True)
         except (ConnectionFailed, ServerError, UnexpectedResponse) as error:
             if not isinstance(error, ConnectionFailed) or error.sent:
                 error.hint = _UNKNOWN_END

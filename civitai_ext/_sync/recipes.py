@@ -87,9 +87,10 @@ class Recipes:
             experimental=experimental,
             ephemeral=ephemeral,
         )
-        ends = inf if timeout is None else monotonic() + timeout
+        left = inf if timeout is None else timeout
+        ends = monotonic() + left
         try:
-            answer = self._transport.send(request, timeout=min(ends - monotonic(), _LONGEST_REQUEST), held=True)
+            answer = self._transport.send(request, timeout=min(left, _LONGEST_REQUEST), held=True)
         except (ConnectionFailed, ServerError, UnexpectedResponse) as error:
             if not isinstance(error, ConnectionFailed) or error.sent:
                 error.hint = _UNKNOWN_END

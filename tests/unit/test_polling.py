@@ -123,8 +123,9 @@ def test_who_watches_for_long_is_told_less_often(elapsed: float, hold: int) -> N
     assert Polling(timeout=600, started=1000, watched=True).next(1000 + elapsed) == Poll(pause=0, hold=hold)
 
 
-def test_without_an_end_there_is_always_time() -> None:
-    polling = Polling(timeout=None, started=0, watched=False)
+@pytest.mark.parametrize("timeout", [None, inf])
+def test_without_an_end_there_is_always_time(timeout: float | None) -> None:
+    polling = Polling(timeout=timeout, started=0, watched=False)
     assert polling.left(10**9) == LONGEST_HOLD
     assert [polling.next(now) for now in (0, 10**9)] == [Poll(pause=0, hold=90)] * 2
 
