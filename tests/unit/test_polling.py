@@ -51,6 +51,12 @@ def test_a_service_that_answers_at_once_is_not_asked_without_end() -> None:
     assert polling.next(0.2).pause == 0.8  # type: ignore[union-attr]
 
 
+def test_a_look_that_may_not_be_held_is_made_at_once() -> None:
+    polling = Polling(timeout=600, started=0, watched=False)
+    assert polling.next(0, hold=False) == Poll(pause=0, hold=0)
+    assert polling.next(0, hold=False) == Poll(pause=2, hold=0)
+
+
 def test_a_refused_hold_falls_back_to_the_plain_cadence() -> None:
     polling = Polling(timeout=600, started=0, watched=False)
     polling.next(0)
@@ -96,6 +102,7 @@ def test_a_service_that_wants_to_be_asked_later_is(asked: float | None, pause: f
     polling.next(0)
     polling.failed(asked)
     assert polling.next(0) == Poll(pause=pause, hold=90)
+    assert polling.next(590 - pause) == Poll(pause=pause, hold=10)
 
 
 def test_answers_to_plain_looks_do_not_bring_them_nearer() -> None:
