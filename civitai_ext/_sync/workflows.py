@@ -289,7 +289,8 @@ class Workflows(WorkflowService):
             cancel_on_timeout: Whether to cancel what is not over when the time is up.
             cancel_on_interrupt: Whether to cancel what is not over when the loop ends early: by Ctrl-C, whether it
                 waits or its body runs, by an error in its body, or by `break`. With `contextlib.closing` around this
-                it is done at once in any case; without, when Python closes the iterator.
+                it is done at once in any case; without, when Python closes the iterator, which with tasks may be after
+                the client is closed.
 
         Raises:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
