@@ -12,15 +12,15 @@ import importlib
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import datetime
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import attrs
 
-from civitai_api.runtime import UNSET, ApiModel, Reference
+from civitai_api.runtime import UNSET, ApiModel, Reference, dump
 from civitai_ext.errors import InvalidRequest, ValidationWarning
 
 __all__ = ["Problem", "Validation", "check", "check_types", "problems"]
@@ -57,7 +57,10 @@ def check(found: Iterable[Problem], mode: Validation) -> None:
         raise InvalidRequest(f"validate is {mode!r}; it takes 'warn', 'strict' or 'off'")
     if mode == "off":
         return
-    listed = list(found)
+    try:
+        listed = list(found)
+    except RecursionError:
+        raise InvalidRequest("What is to be sent holds itself, or too much inside each other") from None
     if refused := [problem.text for problem in listed if problem.certain or mode == "strict"]:
         more = f"; and {len(refused) - _MOST_TOLD} more" if len(refused) > _MOST_TOLD else ""
         raise InvalidRequest("; ".join(refused[:_MOST_TOLD]) + more)
@@ -71,7 +74,7 @@ def check_types(value: Any, path: str) -> None:
     Raises:
         InvalidRequest: A field holds something else; the message names it, what it takes and what it holds.
     """
-    check([problem for problem in problems(value, path) if problem.certain], "strict")
+    check((problem for problem in problems(value, path) if problem.certain), "strict")
 
 
 def _callers_level() -> int:
@@ -83,17 +86,31 @@ def _callers_level() -> int:
 
 
 def problems(value: Any, path: str) -> Iterator[Problem]:
-    """Find what is wrong with the fields of a model, and of the models in it."""
+    """Find what is wrong with the fields of a model, and of the models in it; and with any value as JSON."""
     if isinstance(value, ApiModel):
         for field in attrs.fields(type(value)):
             if field.name != "additional_properties":
                 yield from _field_problems(value, field, f"{path}.{field.name}")
     elif isinstance(value, Mapping):
         for key, held in value.items():
+            if not isinstance(key, str) and not isinstance(dump(key), str):
+                yield Problem(f"{path} has the key {_shown(key)}; keys are texts", certain=True)
             yield from problems(held, f"{path}[{key!r}]")
     elif isinstance(value, (list, tuple)):
         for index, held in enumerate(value):
             yield from problems(held, f"{path}[{index}]")
+    elif not _is_json(value):
+        yield Problem(f"{path} is {_shown(value)} ({type(value).__name__}), which JSON cannot hold", certain=True)
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a value that holds no others can be sent."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if value is None or value is UNSET or isinstance(value, (str, int)):
+        return True
+    # Date-times, AIRs, references and enums have a form of their own; a set has none, since it has no order.
+    return not isinstance(value, Set) and dump(value) is not value
 
 
 def _field_problems(owner: ApiModel, field: attrs.Attribute[Any], place: str) -> Iterator[Problem]:
@@ -106,13 +123,14 @@ def _field_problems(owner: ApiModel, field: attrs.Attribute[Any], place: str) ->
             yield Problem(f"{where} is missing")
         return
     members = _members(str(field.type))
-    if not _fits(held, members):
+    module = type(owner).__module__
+    if not _fits(held, members, module):
         wanted = " or ".join(_describe(member) for member in members if member[0] not in {"Unset", "ToWire"})
         yield Problem(f"{where} takes {wanted}, not {_shown(held)} ({type(held).__name__})", certain=True)
         return
     if within := _beyond(held, field.metadata):
         yield Problem(f"{where} is {_shown(held)}, and the service takes {within}")
-    known = _known_values(members, type(owner).__module__) if isinstance(held, str) else ()
+    known = _known_values(members, module) if isinstance(held, str) else ()
     if known and held.casefold() not in map(str.casefold, known):
         listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
         yield Problem(f"{where} is {_shown(held)}; known are {listed}")
@@ -154,7 +172,7 @@ def _known_values(members: tuple[_Member, ...], module: str) -> tuple[str, ...]:
         if name.startswith("Literal["):
             values += ast.literal_eval(name.removeprefix("Literal"))
         elif name not in _PLAIN_NAMES:
-            alias = getattr(importlib.import_module(module.rpartition(".")[0]), name, None)
+            alias = _named(name, module)
             values += [value for part in get_args(alias) for value in get_args(part) if isinstance(value, str)]
     return tuple(values)
 
@@ -168,11 +186,16 @@ _PLAIN_NAMES: Final = frozenset(
 )
 
 
-def _fits(value: Any, members: tuple[_Member, ...]) -> bool:
-    return any(_is(value, name, inner) for name, inner in members)
+def _named(name: str, module: str) -> Any:
+    """What a class in a module means by a name: another class, or an enumeration; None if there is nothing."""
+    return getattr(importlib.import_module(module.rpartition(".")[0]), name, None)
 
 
-def _is(value: Any, name: str, inner: tuple[_Member, ...]) -> bool:
+def _fits(value: Any, members: tuple[_Member, ...], module: str) -> bool:
+    return any(_is(value, name, inner, module) for name, inner in members)
+
+
+def _is(value: Any, name: str, inner: tuple[_Member, ...], module: str) -> bool:
     if isinstance(value, Reference) or name == "Any":
         return True
     match name:
@@ -191,9 +214,9 @@ def _is(value: Any, name: str, inner: tuple[_Member, ...]) -> bool:
         case "datetime":
             return isinstance(value, (datetime, str))
         case "list" | "Sequence":
-            return isinstance(value, (list, tuple)) and all(_fits(item, inner) for item in value)
+            return isinstance(value, (list, tuple)) and all(_fits(item, inner, module) for item in value)
         case "dict" | "Mapping":
-            return isinstance(value, Mapping) and all(_fits(item, inner) for item in value.values())
+            return isinstance(value, Mapping) and all(_fits(item, inner, module) for item in value.values())
         case "Reference":
             return isinstance(value, Mapping) and value.keys() == {"$ref", "path"}
         case "Unset":
@@ -202,7 +225,9 @@ def _is(value: Any, name: str, inner: tuple[_Member, ...]) -> bool:
             return False  # open enumerations take any text besides, and `str` stands beside them
         case _:
             # A model, which may be given as a dict too, or a named enum, whose values are text.
-            return isinstance(value, (ApiModel, Mapping, str))
+            if isinstance(value, str):
+                return not isinstance(_named(name, module), type)
+            return isinstance(value, (ApiModel, Mapping))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-__all__ = ["free_name", "name_from_headers", "safe_name"]
+__all__ = ["free_name", "name_from_headers", "safe_name", "same_name"]
 
 # ------------------------------------------------------------------------------------------- what a server calls a file
 
@@ -200,8 +200,8 @@ def free_name(folder: Path, name: str, taken: Collection[str]) -> str:
         there = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         there = []
-    used = {_same(each) for each in (*there, *taken)}
-    return next(each for each in _numbered(name) if _same(each) not in used)
+    used = {same_name(each) for each in (*there, *taken)}
+    return next(each for each in _numbered(name) if same_name(each) not in used)
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -212,6 +212,10 @@ def _numbered(name: str) -> Iterator[str]:
         number += 1
 
 
-def _same(name: str) -> str:
-    """Give what is equal for names that a file system may take for equal."""
+def same_name(name: str) -> str:
+    """Give what is equal for names that a file system may take for equal.
+
+    >>> same_name("A.png") == same_name("a.PNG")
+    True
+    """
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())

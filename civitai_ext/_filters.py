@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar, get_args
 
 from civitai_api.runtime import UNSET, ApiModel
+from civitai_ext._arguments import a_switch
 from civitai_ext._reading import models_in
 from civitai_ext.errors import InvalidRequest, UnexpectedResponse
 
@@ -93,9 +94,10 @@ def one_of(name: str, value: T, kind: Any) -> T:
     """
     known = _known(kind)
     if value is not None and value not in known:
-        listed = ", ".join(repr(each) for each in known[:-1])
+        *others, last = map(repr, known)
+        listed = f"{', '.join(others)} or {last}" if others else last
         hint = "A value that is newer than this package can be sent with `extra_query`."
-        raise InvalidRequest(f"{name} is {value!r}; it takes {listed} or {known[-1]!r}", hint=hint)
+        raise InvalidRequest(f"{name} is {value!r}; it takes {listed}", hint=hint)
     return value
 
 
@@ -138,10 +140,7 @@ def switches(**asked: bool) -> dict[str, bool]:
     >>> switches(nsfw=True, archived=False)
     {'nsfw': True}
     """
-    for name, on in asked.items():
-        if not isinstance(on, bool):
-            raise InvalidRequest(f"{name} is {on!r}; it is either True or False")
-    return {name: True for name, on in asked.items() if on}
+    return {name: True for name, on in asked.items() if a_switch(name, on)}
 
 
 # ------------------------------------------------------------------------------------------------- pages and their ends

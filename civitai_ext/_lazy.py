@@ -11,18 +11,22 @@ from civitai_ext.errors import ConfigurationError
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["AsyncLazy", "Lazy"]
+__all__ = ["AsyncLazy", "Lazy", "closed"]
 
 T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """A value, never None, that any thread may ask for and that is made once."""
+    """A value, never None, that any thread may ask for and that is made once.
+
+    Attributes:
+        closed: Whether `take` was called.
+    """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: T | None = None
-        self._closed = False
+        self.closed = False
         self._lock = threading.Lock()
 
     def get(self) -> T:
@@ -32,8 +36,8 @@ class Lazy(Generic[T]):
             ConfigurationError: `take` was called.
         """
         with self._lock:
-            if self._closed:
-                raise _closed()
+            if self.closed:
+                raise closed()
             if self._made is None:
                 self._made = self._make()
             return self._made
@@ -41,7 +45,7 @@ class Lazy(Generic[T]):
     def take(self) -> T | None:
         """Give the value away for closing it, if it was made; nobody gets it after that."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             made, self._made = self._made, None
             return made
 
@@ -50,12 +54,15 @@ class AsyncLazy(Generic[T]):
     """A value, never None, that belongs to the event loop that first asked for it.
 
     Connections of one loop, used in another, wait for ever or fail in obscure ways, so that is refused.
+
+    Attributes:
+        closed: Whether `take` was called.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: T | None = None
-        self._closed = False
+        self.closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> T:
@@ -64,8 +71,8 @@ class AsyncLazy(Generic[T]):
         Raises:
             ConfigurationError: Another event loop is running than when it was made, or `take` was called.
         """
-        if self._closed:
-            raise _closed()
+        if self.closed:
+            raise closed()
         loop = _running_loop()
         if self._made is None:
             self._made, self._loop = self._make(), loop
@@ -78,7 +85,7 @@ class AsyncLazy(Generic[T]):
 
     def take(self) -> T | None:
         """Give the value away for closing it, if it was made in this event loop; nobody gets it after that."""
-        self._closed = True
+        self.closed = True
         made, self._made = self._made, None
         return made if self._loop is _running_loop() else None
 
@@ -89,5 +96,6 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def _closed() -> ConfigurationError:
+def closed() -> ConfigurationError:
+    """Give the error for what is asked of a closed client, or is under way when it is closed."""
     return ConfigurationError("This client is closed", hint="Make a new one, or use it inside its `with` block.")

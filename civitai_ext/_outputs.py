@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +12,7 @@ import attrs
 
 from civitai_api.orchestration.models import Blob, Workflow, WorkflowStep
 from civitai_api.runtime import ApiModel
+from civitai_ext._file_names import safe_name, same_name
 from civitai_ext._media import media_type_of, suffix_for
 from civitai_ext._reading import models_in, text
 from civitai_ext.errors import InvalidRequest
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}$")
-_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # no names for files on Windows
+_LONGEST_PART = 80
 _ERROR_PAGE = re.compile(
     rb"""\s*(?:<!doctype\ html|<html|\{\s*"(?:error|errors|message|title|detail|status|traceId)"\s*:)""",
     re.IGNORECASE | re.VERBOSE,
@@ -149,30 +149,31 @@ def file_stems(pattern: str, workflow: Workflow, found: Sequence[Found]) -> list
     """The paths of the files of outputs, below a folder and without their suffixes, each another one.
 
     Args:
-        pattern: Text with tokens in braces; slashes in it make folders. What comes from the service is made of what no
-            file system minds.
+        pattern: Text with tokens in braces; slashes in it make folders, and nothing leads out of the folder. Each part
+            of it is made a name that files have on every system.
         workflow: The workflow.
         found: Its outputs.
 
     Raises:
-        InvalidRequest: The pattern has a token that there is not, or is no pattern.
+        InvalidRequest: The pattern has a token that there is not, is no pattern, or leads out of the folder.
 
-    >>> hero = Found(Blob(), "hero/../x", 0)
+    >>> hero = Found(Blob(), "../hero", 0)
     >>> file_stems("{workflow}-{step}-{index}", Workflow(id="wf_01"), [hero])
-    ['wf_01-hero_x-0']
-    >>> file_stems("{step}/{number:03}", Workflow(id="wf_01"), [hero, hero])
-    ['hero_x/001', 'hero_x/002']
+    ['wf_01-_hero-0']
+    >>> file_stems("{type}/{number:03}", Workflow(id="wf_01"), [hero, hero])
+    ['x/001', 'x/002']
     """
     made = workflow.created_at if isinstance(workflow.created_at, datetime) else None
     stems: list[str] = []
+    taken: set[str] = set()
     for number, each in enumerate(found, start=1):
         values: dict[str, Any] = {
-            "workflow": _plain(text(workflow.id)),
-            "step": _plain(each.step),
+            "workflow": _part(text(workflow.id)),
+            "step": _part(each.step),
             "index": each.index,
             "number": number,
-            "blob": _plain(text(each.blob.id)),
-            "type": _plain(text(each.blob.type)),
+            "blob": _part(text(each.blob.id)),
+            "type": _part(text(each.blob.type)),
             "date": f"{made:%Y-%m-%d}" if made else "undated",
         }
         try:
@@ -182,25 +183,28 @@ def file_stems(pattern: str, workflow: Workflow, found: Sequence[Found]) -> list
             raise InvalidRequest(
                 f"pattern is {pattern!r}, in which {error} cannot be filled in", hint=f"There are {known}."
             ) from None
-        if not stem or stem.endswith(("/", ".")) or PurePosixPath(stem).is_absolute():
+        parts = stem.split("/")
+        if not stem or stem.endswith(("/", ".")) or stem.startswith("/") or ".." in map(str.strip, parts):
             raise InvalidRequest(f"pattern is {pattern!r}, which gives {stem!r}: no name of a file below the folder")
+        stem = "/".join(safe_name(part) for part in parts if part.strip() not in ("", "."))
         tries = (stem, *(f"{stem}-{more}" for more in range(2, len(found) + 2)))
-        stems.append(next(name for name in tries if name not in stems))
+        stems.append(next(name for name in tries if same_name(name) not in taken))
+        taken.add(same_name(stems[-1]))
     return stems
 
 
 def blob_stem(blob: Blob) -> str:
     """The name of the file of a blob that is saved by itself, without its suffix: made of its id.
 
-    >>> blob_stem(Blob(id="../../C3YQ.jpeg")), blob_stem(Blob(id="con.png")), blob_stem(Blob())
-    ('C3YQ', 'con_', 'blob')
+    >>> blob_stem(Blob(id="../C3YQ.jpeg")), blob_stem(Blob(id="con.png")), blob_stem(Blob())
+    ('_C3YQ', 'con_', 'blob')
     """
-    stem = _plain(_SUFFIX.sub("", text(blob.id)) or "blob")
-    return f"{stem}_" if _RESERVED.fullmatch(stem) else stem
+    return safe_name(_SUFFIX.sub("", text(blob.id))[:_LONGEST_PART], fallback="blob")
 
 
-def _plain(part: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_-")[:80] or "x"
+def _part(value: str) -> str:
+    """What a token stands for: a part of a name, and short enough that what comes after it stays."""
+    return safe_name(value[:_LONGEST_PART], fallback="x")
 
 
 def suffix_of(media_type: str, blob: Blob, url: str, start: bytes = b"") -> str:

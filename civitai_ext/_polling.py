@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 
 from civitai_api.orchestration.models import Workflow
+from civitai_ext._arguments import a_function, a_switch
 from civitai_ext._reading import number, text
 from civitai_ext.errors import InvalidRequest
 
@@ -21,6 +22,7 @@ __all__ = [
     "Polling",
     "can_be_listed",
     "check_timeout",
+    "check_wait",
     "listing_interval",
 ]
 
@@ -74,7 +76,7 @@ class Polling:
 
     def __init__(self, *, timeout: float | None, started: float, watched: bool) -> None:
         self._started = started
-        self._deadline = None if timeout is None else started + timeout
+        self._deadline = None if timeout is None or timeout == inf else started + timeout
         self._watched = watched
         self._holds = True
         self._plain = False
@@ -118,6 +120,10 @@ class Polling:
         if not self._plain:
             self._plain_looks = 0
 
+    def listed(self) -> None:
+        """It was looked for in a list: what the last look told is old, and another is due even when the time is up."""
+        self._asked_at = None
+
     def refused(self) -> None:
         """The service does not hold requests (older deployments); go on with plain looks."""
         self._holds = False
@@ -131,6 +137,23 @@ class Polling:
         pause = _CADENCE[min(self._plain_looks, len(_CADENCE) - 1)]
         self._plain_looks += 1
         return pause
+
+
+def check_wait(timeout: float | None, on_progress: Callable[..., object] | None = None, **switched: bool) -> None:
+    """Check what a call that waits was given.
+
+    Args:
+        timeout: For how long to wait.
+        on_progress: What is called with news.
+        switched: What is on or off, by name.
+
+    Raises:
+        InvalidRequest: The timeout is no time, the function cannot be called, or a switch is neither on nor off.
+    """
+    a_function("on_progress", on_progress)
+    for name, on in switched.items():
+        a_switch(name, on)
+    check_timeout(timeout)
 
 
 def check_timeout(timeout: float | None) -> None:

@@ -18,6 +18,11 @@ class Signal:
         """Let it happen. Doing so again does nothing."""
         self._event.set()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._event.is_set()
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it has happened, or until so many seconds are over."""
         self._event.wait(timeout)
@@ -34,6 +39,11 @@ class AsyncSignal:
     def set(self) -> None:
         """Let it happen. Doing so again does nothing."""
         self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._event.is_set()
 
     async def wait(self, timeout: float | None = None) -> None:
         """Wait until it has happened, or until so many seconds are over."""

@@ -56,6 +56,8 @@ class Source:
             return self._own
         if isinstance(given, (bytes, bytearray, memoryview)):
             return io.BytesIO(given)
+        if isinstance(given, io.TextIOBase):
+            raise _text()  # before its position changes: it is the caller's
         if not callable(getattr(given, "read", None)):
             raise InvalidRequest(
                 f"{type(given).__name__} is nothing that can be uploaded", hint="Give a path, bytes, or an open file."
@@ -98,5 +100,9 @@ class Source:
 
 def _bytes(data: Any) -> bytes:
     if not isinstance(data, bytes):
-        raise InvalidRequest("The file is open as text", hint="Open it with mode 'rb'.")
+        raise _text()
     return data
+
+
+def _text() -> InvalidRequest:
+    return InvalidRequest("The file is open as text", hint="Open it with mode 'rb'.")

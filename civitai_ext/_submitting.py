@@ -102,6 +102,8 @@ def template_of(steps: Sequence[StepLike], key: str | None, options: WorkflowOpt
 def template_problems(steps: Sequence[StepLike], template: models.WorkflowTemplate) -> Iterator[Problem]:
     """Find what is wrong with a submit, as far as the documents tell."""
     for place, step in enumerate(steps, start=1):
+        if isinstance(step, Step):
+            yield from problems(step.metadata, f"steps[{place}].metadata")
         if isinstance(step, ApiModel):
             yield from problems(step, f"steps[{place}].{type(step).__name__}")
         elif isinstance(step, Step) and isinstance(step.input, ApiModel):

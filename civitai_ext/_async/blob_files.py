@@ -118,7 +118,7 @@ async def save_blob(
     target: Path,
     *,
     stem: str | None = None,
-    exists: Exists = "error",
+    exists: Exists = "overwrite",
     on_progress: OnProgress | None = None,
     timeout: float | None = None,
 ) -> Path:

@@ -202,7 +202,7 @@ class AsyncBlobs:
         blob: Fetchable,
         to: str | os.PathLike[str],
         *,
-        exists: Exists = "error",
+        exists: Exists = "overwrite",
         on_progress: OnProgress | None = None,
         timeout: float | None = None,
     ) -> Path:
@@ -215,8 +215,8 @@ class AsyncBlobs:
             blob: The blob, an output of a workflow, its id, a signed URL, or the output of a `blobArchive` step.
             to: The file, or a folder, which is there or ends with a slash; in it the file is called after the blob's
                 id, with a suffix that fits what came. Folders that are missing are made.
-            exists: What to do if there is such a file already: `error`, `skip` (leave it, and give its path) or
-                `overwrite`.
+            exists: What to do if there is such a file already: `overwrite` it once the new one is whole, as everywhere
+                by default; `skip` (leave it, and give its path); or `error`.
             on_progress: Called with how many bytes came and how many there are (None if the host does not say).
             timeout: How many seconds the host may be silent.
 

@@ -377,7 +377,10 @@ class AsyncCivitai:
         )
 
     async def aclose(self) -> None:
-        """Close the connections; the client cannot be used after that. A copy of `with_options` does not close them."""
+        """Close the connections; the client cannot be used after that. A copy of `with_options` does not close them.
+
+        What is under way, or waits for something, in other threads or tasks ends with a `ConfigurationError`.
+        """
         if self._transport is not None and not self._is_copy:
             await self._transport.aclose()
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from civitai_api.runtime import Response
-from civitai_ext._lazy import AsyncLazy
+from civitai_ext._hangup import AsyncHangup
+from civitai_ext._lazy import AsyncLazy, closed
 from civitai_ext._redact import public_text, redacted_logs
 from civitai_ext.errors import (
     CivitaiError,
@@ -134,6 +135,7 @@ class AsyncHttp:
         self._transport = transport
         self._verify = verify
         self._proxy = proxy
+        self._hangup = AsyncHangup()
         self._client = AsyncLazy(self._make)
         self._cache = None if cache is False else AsyncLazy(lambda: self._make_cache(cache))
 
@@ -154,6 +156,7 @@ class AsyncHttp:
                 follow_redirects=False,
                 # A session cookie would be a second credential, and would make one request depend on another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                event_hooks={"request": [self._hangup.follow]},
             )
         except (ImportError, ValueError, OSError) as error:
             raise ConfigurationError(f"The HTTP client cannot be set up: {public_text(str(error))}") from error
@@ -219,6 +222,10 @@ class AsyncHttp:
             raise response
         try:
             yield AsyncStream(response)
+        except (ConnectionFailed, UnexpectedResponse):
+            if self._client.closed:
+                raise closed() from None
+            raise
         finally:
             await response.aclose()
 
@@ -247,14 +254,22 @@ class AsyncHttp:
                     return response
                 return await client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            return _failure(error, url)
+            return closed() if self._client.closed else _failure(error, url)
+        except RuntimeError:  # what the HTTP library raises if it was closed meanwhile
+            if self._client.closed:
+                return closed()
+            raise
 
     async def aclose(self) -> None:
-        """Close the connections. The object cannot be used after that; closing it again does nothing."""
+        """Close the connections, also those that somebody waits for.
+
+        The object cannot be used after that; closing it again does nothing.
+        """
         cache = None if self._cache is None else self._cache.take()
         if cache is not None:
             await cache.aclose()
         client = self._client.take()
+        self._hangup.hang_up()
         if client is not None:
             await client.aclose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar, Unpack
@@ -33,6 +34,7 @@ from civitai_api.generator.models import (
 )
 from civitai_api.orchestration.models import Blob
 from civitai_api.runtime import UNSET, Request, Unset
+from civitai_ext._arguments import a_mapping
 from civitai_ext._async.blob_files import Exists, has_run_out, save_blob
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
@@ -50,6 +52,7 @@ from civitai_ext._job_states import (
 )
 from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._outputs import blob_stem
+from civitai_ext._polling import check_wait
 from civitai_ext._reading import models_in, number, record, text
 from civitai_ext._together import AsyncTogether
 from civitai_ext.errors import (
@@ -153,7 +156,7 @@ class AsyncJobBatch:
 
     async def wait(
         self,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = DEFAULT_TIMEOUT,
         *,
         on_progress: Callable[[AsyncJobBatch], object] | None = None,
         raise_on_failure: bool = True,
@@ -164,7 +167,7 @@ class AsyncJobBatch:
         They are looked at again and again, all of them in one request: every second at first, every five seconds later.
 
         Args:
-            timeout: Seconds to wait in all.
+            timeout: Seconds to wait in all; None for no end.
             on_progress: Called with this object whenever something has changed.
             raise_on_failure: Whether a job that ended without success is an error.
             cancel_on_timeout: Whether to cancel what is not over when the time is up; if not, it goes on.
@@ -173,12 +176,11 @@ class AsyncJobBatch:
             JobsFailed: All are over, and some without success; holds them all.
             WaitTimeout: They were not over in time; holds them too.
         """
-        if timeout < 0:
-            raise InvalidRequest(f"timeout is {timeout}, which is less than 0")
-        started, late = monotonic(), 0
+        check_wait(timeout, on_progress, raise_on_failure=raise_on_failure, cancel_on_timeout=cancel_on_timeout)
+        ends, late = inf if timeout is None else monotonic() + timeout, 0
         reported: object = None
         for looks, pause in enumerate(pauses(known=bool(self.jobs))):
-            left = started + timeout - monotonic()
+            left = ends - monotonic()
             if self.is_final:
                 if left <= 0 or late == _LATE_LOOKS or not any(is_late(job) for job in self.jobs):
                     break
@@ -461,7 +463,7 @@ class AsyncJobs:
     async def wait(
         self,
         jobs: AsyncJobBatch | str,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = DEFAULT_TIMEOUT,
         *,
         on_progress: Callable[[AsyncJobBatch], object] | None = None,
         raise_on_failure: bool = True,
@@ -639,11 +641,7 @@ def _id(value: Any, what: str = "the id of a job") -> str:
 
 
 def _mapping(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | Unset:
-    if value is None:
-        return UNSET
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(f"{name} is {value!r}; it takes a dict")
-    return dict(value)
+    return UNSET if value is None else a_mapping(name, value)
 
 
 def _reason(value: Any) -> str:

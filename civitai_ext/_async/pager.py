@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import attrs
 
+from civitai_ext._arguments import a_count
 from civitai_ext._prefetch import AsyncCounted, AsyncPrefetch
 from civitai_ext.errors import InvalidRequest
 
@@ -130,10 +131,10 @@ class AsyncPager(AsyncCounted, Generic[T]):
         identity: Callable[[T], Any] = lambda item: getattr(item, "id", None),
         prefetch: bool = True,
     ) -> None:
-        if limit is not None and limit < 0:
-            raise InvalidRequest(f"limit is {limit}, which is less than 0", hint="None means every item.")
-        if page_size is not None and not 1 <= page_size <= largest:
-            raise InvalidRequest(f"page_size is {page_size}; the service gives 1 to {largest} items at a time")
+        if limit is not None:
+            a_count("limit", limit, 0)
+        if page_size is not None:
+            a_count("page_size", page_size, 1, largest)
         self.prefetch = prefetch
         self._fetch = fetch
         self._identity = identity
@@ -203,6 +204,7 @@ class AsyncPager(AsyncCounted, Generic[T]):
 
         After an error the items before it are lost: to keep them, iterate.
         """
+        a_count("count", count)
         return [item async for item in self._items(count)]
 
     async def first(self) -> T | None:
@@ -291,6 +293,8 @@ def _written(done: int, at: str | None) -> str | None:
 
 def _parse(cursor: str | None) -> tuple[int, str | None]:
     """Split a cursor of ours into the items of its page that are done with, and the service's own cursor."""
+    if cursor is not None and not isinstance(cursor, str):
+        raise _no_cursor(cursor)
     if not cursor or not cursor.startswith("~"):
         return 0, cursor or None
     done, separator, at = cursor[1:].partition("~")

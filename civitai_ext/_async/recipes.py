@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -10,11 +11,13 @@ import attrs
 
 from civitai_api.orchestration.models import Workflow
 from civitai_api.runtime import ApiModel, Request, Response
+from civitai_ext._arguments import a_switch
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._async.workflow import DEFAULT_TIMEOUT
 from civitai_ext._async.workflows import AsyncWorkflows
 from civitai_ext._checks import check_types
 from civitai_ext._outputs import output_of
+from civitai_ext._polling import check_timeout
 from civitai_ext._reading import models_in, record, text
 from civitai_ext._recipes import recipe_of
 from civitai_ext.errors import ConnectionFailed, InvalidRequest, ServerError, UnexpectedResponse
@@ -49,7 +52,7 @@ class AsyncRecipes:
         allow_mature_content: bool | None = None,
         experimental: bool | None = None,
         ephemeral: bool | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> Any:
         """Run a step, pay for it, and give its output.
 
@@ -60,7 +63,7 @@ class AsyncRecipes:
             allow_mature_content: Whether mature output is wanted; it is paid in yellow Buzz.
             experimental: Whether experimental providers may be used.
             ephemeral: Whether the service forgets the work once it is over.
-            timeout: Seconds to wait in all. When they are up the work goes on.
+            timeout: Seconds to wait in all; None for no end. When they are up the work goes on.
 
         Returns:
             The output, of the class of its step type: `ImageGenOutput` for `imageGen`.
@@ -73,8 +76,9 @@ class AsyncRecipes:
             ConnectionFailed: No answer came; the step may run all the same.
             InvalidRequest: It cannot be right: nothing was sent.
         """
-        if not timeout > 0:
-            raise InvalidRequest(f"timeout is {timeout}; it takes more than 0 seconds")
+        check_timeout(timeout)
+        if timeout == 0:
+            raise InvalidRequest("timeout is 0; it takes more than 0 seconds")
         request = _request(
             input,
             type,
@@ -82,9 +86,10 @@ class AsyncRecipes:
             experimental=experimental,
             ephemeral=ephemeral,
         )
-        ends = monotonic() + timeout
+        left = inf if timeout is None else timeout
+        ends = monotonic() + left
         try:
-            answer = await self._transport.send(request, timeout=min(timeout, _LONGEST_REQUEST), held=True)
+            answer = await self._transport.send(request, timeout=min(left, _LONGEST_REQUEST), held=True)
         except (ConnectionFailed, ServerError, UnexpectedResponse) as error:
             if not isinstance(error, ConnectionFailed) or error.sent:
                 error.hint = _UNKNOWN_END
@@ -132,6 +137,9 @@ class AsyncRecipes:
 
 def _request(given: ApiModel | Mapping[str, Any] | str, type: str | None, **switches: bool | None) -> Request[ApiModel]:
     check_types(given, given.__class__.__name__)
+    for name, on in switches.items():
+        if on is not None:
+            a_switch(name, on)
     step = Step(given, type=type)
     (template,) = build_steps([step])
     request: Request[ApiModel] = recipe_of(step.type).request(body=template["input"], **switches)

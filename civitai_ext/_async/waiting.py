@@ -176,6 +176,7 @@ class AsyncWaiting:
             watch.signal = AsyncSignal()
         if not listed:
             return await self._look_alone(watch, hold=not crowded)
+        watch.polling.listed()
         if leads:
             await self._lead(left)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from civitai_ext._display import workflow_html
 from civitai_ext._known import KnownWorkflow
 from civitai_ext._outcome import failure_of
 from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of
+from civitai_ext._polling import check_wait
 from civitai_ext._saved import SavedFiles, Skipped
 from civitai_ext._together import AsyncTogether
 from civitai_ext.errors import BlobUnavailable, CivitaiError, WaitTimeout
@@ -104,7 +105,8 @@ class AsyncWorkflow(KnownWorkflow):
             folder: Where to.
             pattern: How to call the files, without the suffix: text with `{workflow}`, `{step}`, `{index}` (of the
                 file in its step), `{number}` (of the file in the workflow), `{blob}`, `{type}` and `{date}`. Slashes
-                make folders. Names that would be the same get a number.
+                make folders, and nothing leads out of `folder`. Names are made such that every system bears them, and
+                those that would be the same on some system get a number.
             exists: What to do about a file that is there already: `overwrite`, `skip` or `error`. By default the names
                 are those of this workflow alone, so that saving it twice gives the same files.
 
@@ -112,7 +114,7 @@ class AsyncWorkflow(KnownWorkflow):
             ApiError: A host refuses to give a file.
             UnexpectedResponse: A host gave a page or half a file instead.
             ConnectionFailed: A host was not reached.
-            InvalidRequest: The pattern has a token that there is not.
+            InvalidRequest: The pattern has a token that there is not, or leads out of the folder.
             OSError: The folder or a file cannot be written.
         """
         target = Path(folder)
@@ -178,6 +180,13 @@ class AsyncWorkflow(KnownWorkflow):
             WaitTimeout: It was not over in time.
             NotFound: There is no such workflow, or it was ephemeral and is over.
         """
+        check_wait(
+            timeout,
+            on_progress,
+            raise_on_failure=raise_on_failure,
+            cancel_on_timeout=cancel_on_timeout,
+            cancel_on_interrupt=cancel_on_interrupt,
+        )
         try:
             async with aclosing(self._changes(timeout, watched=on_progress is not None)) as changes:
                 async for progress in changes:
@@ -236,7 +245,7 @@ class AsyncWorkflow(KnownWorkflow):
         self,
         *,
         metadata: Mapping[str, Any] | None = None,
-        tags: list[str] | None = None,
+        tags: Sequence[str] | None = None,
         allow_mature_content: bool | None = None,
     ) -> AsyncWorkflow:
         """Change it: see `civitai.workflows.update`. It is read again."""

@@ -23,6 +23,7 @@ from civitai_api.orchestration.api.workflows import (
     update_workflow,
 )
 from civitai_api.runtime import UNSET
+from civitai_ext._arguments import a_mapping, a_switch, texts
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._async.waiting import GONE, AsyncWaiting
 from civitai_ext._filters import a_segment, switches
@@ -87,12 +88,14 @@ class AsyncWorkflowService:
         Raises:
             BadRequest: The service refuses the change, as when there is not enough yellow Buzz.
             NotFound: There is no such workflow.
-            InvalidRequest: There is nothing to change.
+            InvalidRequest: There is nothing to change, or something is of a wrong type.
         """
         body = models.UpdateWorkflowRequest(
-            metadata=UNSET if metadata is None else dict(metadata),
-            tags=UNSET if tags is None else [*tags],
-            allow_mature_content=UNSET if allow_mature_content is None else allow_mature_content,
+            metadata=UNSET if metadata is None else a_mapping("metadata", metadata),
+            tags=UNSET if tags is None else texts("tags", tags),
+            allow_mature_content=UNSET
+            if allow_mature_content is None
+            else a_switch("allow_mature_content", allow_mature_content),
         )
         if not body.to_dict():
             raise InvalidRequest("There is nothing to change", hint="Give metadata, tags or allow_mature_content.")
@@ -109,8 +112,9 @@ class AsyncWorkflowService:
         Raises:
             BadRequest: The service refuses the change.
             NotFound: There is no such workflow.
+            InvalidRequest: One of the states is no map, or holds what JSON cannot hold.
         """
-        if changes := [*difference(before, after)]:
+        if changes := [*difference(a_mapping("before", before), a_mapping("after", after))]:
             await self.transport.call(patch_workflow.request(workflow_id=checked_id(id), body=changes))
 
     async def add_tag(self, id: str, tag: str) -> None:
@@ -150,8 +154,9 @@ class AsyncWorkflowSteps:
         Raises:
             Conflict: The step has begun.
             NotFound: There is no such workflow, or no such step in it.
+            InvalidRequest: The metadata is no map, or holds what JSON cannot hold.
         """
-        body = models.UpdateWorkflowStepRequest(metadata=dict(metadata))
+        body = models.UpdateWorkflowStepRequest(metadata=a_mapping("metadata", metadata))
         await self._transport.call(
             update_workflow_step.request(workflow_id=checked_id(workflow_id), step_name=_step(name), body=body)
         )
@@ -162,8 +167,9 @@ class AsyncWorkflowSteps:
         Raises:
             Conflict: The step has begun.
             NotFound: There is no such workflow, or no such step in it.
+            InvalidRequest: One of the states is no map, or holds what JSON cannot hold.
         """
-        if changes := [*difference(before, after)]:
+        if changes := [*difference(a_mapping("before", before), a_mapping("after", after))]:
             await self._transport.call(
                 patch_workflow_step.request(workflow_id=checked_id(workflow_id), step_name=_step(name), body=changes)
             )

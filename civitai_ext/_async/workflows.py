@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -21,14 +21,15 @@ from civitai_api.orchestration.api.workflows import (
     submit_workflow,
 )
 from civitai_api.runtime import UNSET
+from civitai_ext._arguments import a_count, a_moment, a_switch, texts
 from civitai_ext._async.export import save_zip
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._async.workflow import DEFAULT_TIMEOUT, AsyncWorkflow
 from civitai_ext._async.workflow_service import AsyncWorkflowService, AsyncWorkflowSteps, checked_id
 from civitai_ext._checks import Validation, check
-from civitai_ext._filters import switches
-from civitai_ext._polling import LONGEST_HOLD, check_timeout
+from civitai_ext._filters import a_text, switches
+from civitai_ext._polling import LONGEST_HOLD, check_wait
 from civitai_ext._reading import models_in, text
 from civitai_ext._submitting import WorkflowOptions, check_cost, check_hold, check_key, template_of, template_problems
 from civitai_ext._together import AsyncTogether
@@ -47,7 +48,7 @@ from civitai_ext.progress import Progress
 from civitai_ext.steps import StepLike
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
 
 __all__ = ["AsyncWorkflows"]
 
@@ -169,7 +170,15 @@ class AsyncWorkflows(AsyncWorkflowService):
         **options: Unpack[WorkflowOptions],
     ) -> AsyncWorkflow:
         """Submit a workflow and wait until it is over: `submit` and `AsyncWorkflow.wait` in one."""
-        check_timeout(timeout)  # before anything is paid for
+        if "wait" in options:
+            raise InvalidRequest("run takes no `wait`: it waits in any case", hint="Say for how long with `timeout`.")
+        check_wait(  # before anything is paid for
+            timeout,
+            on_progress,
+            raise_on_failure=raise_on_failure,
+            cancel_on_timeout=cancel_on_timeout,
+            cancel_on_interrupt=cancel_on_interrupt,
+        )
         # What is ephemeral has to be waited for from the beginning: once it is over it is gone.
         hold = min(LONGEST_HOLD, LONGEST_HOLD if timeout is None else timeout) if options.get("ephemeral") else 0
         workflow = await self.submit(
@@ -269,7 +278,7 @@ class AsyncWorkflows(AsyncWorkflowService):
         on_progress: Callable[[Progress], object] | None = None,
         cancel_on_timeout: bool = False,
         cancel_on_interrupt: bool = False,
-    ) -> AsyncIterator[AsyncWorkflow]:
+    ) -> AsyncGenerator[AsyncWorkflow]:
         """Give each of several workflows when it is over, with or without success.
 
         Up to 16 are waited for with a request each, so that each end is known at once. Where there are more, one list
@@ -280,13 +289,16 @@ class AsyncWorkflows(AsyncWorkflowService):
             timeout: Seconds to wait in all; None for no end.
             on_progress: Called with every change of any of them, one call at a time.
             cancel_on_timeout: Whether to cancel what is not over when the time is up.
-            cancel_on_interrupt: Whether to cancel what is not over when the waiting is interrupted, as with Ctrl-C.
+            cancel_on_interrupt: Whether to cancel what is not over when the loop ends early: by Ctrl-C, whether it
+                waits or its body runs, by an error in its body, or by `break`. With `contextlib.aclosing` around this
+                it is done at once in any case; without, when Python closes the iterator, which with tasks may be after
+                the client is closed.
 
         Raises:
             WaitTimeout: Not all were over in time; it names all that were not. It comes after all that were.
             NotFound: One of them is not there. It comes after all others.
         """
-        check_timeout(timeout)
+        check_wait(timeout, on_progress, cancel_on_timeout=cancel_on_timeout, cancel_on_interrupt=cancel_on_interrupt)
         handles = self._all_taken(workflows)
         turn, started = Lock(), monotonic()
 
@@ -305,12 +317,14 @@ class AsyncWorkflows(AsyncWorkflowService):
                     left = None if timeout is None else max(0.0, started + timeout - monotonic())
                     await handle.wait(left, on_progress=watcher, raise_on_failure=False)
 
-                async for handle, failure in AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles):
-                    if failure is None:
-                        yield handle
-                    else:
-                        failures.append(failure)
-        except asyncio.CancelledError:
+                waits = AsyncTogether(wait_for, most=_MOST_WATCHED).as_completed(handles)
+                async with aclosing(waits) as ended:
+                    async for handle, failure in ended:
+                        if failure is None:
+                            yield handle
+                        else:
+                            failures.append(failure)
+        except (asyncio.CancelledError, GeneratorExit):  # which comes while nobody waits, in the body of the loop
             if cancel_on_interrupt:
                 await self._cancel_all(handles)
             raise
@@ -355,12 +369,12 @@ class AsyncWorkflows(AsyncWorkflowService):
     def list(
         self,
         *,
-        tags: Sequence[str] | None = None,
+        tags: Sequence[str] | str | None = None,
         query: str | None = None,
         ascending: bool = False,
         hide_mature_content: bool = False,
-        from_date: datetime | None = None,
-        to_date: datetime | None = None,
+        from_date: date | None = None,
+        to_date: date | None = None,
         exclude_failed: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
@@ -369,17 +383,21 @@ class AsyncWorkflows(AsyncWorkflowService):
         """List the caller's workflows of the last 30 days, newest first.
 
         Args:
-            tags: Only workflows that have all of these tags.
+            tags: Only workflows that have this tag, or all of these.
             query: Only workflows whose metadata contains this text.
             ascending: Whether to begin with the oldest.
             hide_mature_content: Whether mature files come without their URL. This is always sent, since the service
                 hides them in lists when nothing is said.
-            from_date: Only workflows made at this time or later; one without a zone is UTC.
+            from_date: Only workflows made at this time or later: a datetime, which is UTC if it has no zone, or a date,
+                which means its beginning in UTC.
             to_date: Only workflows made at this time or earlier.
             exclude_failed: Whether to leave out those that failed, expired or were canceled.
             limit: How many to give in all; None for every one.
             cursor: Where to go on, from a pager's `cursor`.
             page_size: How many to ask for at a time, 1 to 100.
+
+        Raises:
+            InvalidRequest: A filter is of a wrong type.
         """
         filters = _filters(tags, query, ascending, hide_mature_content, from_date, to_date, exclude_failed)
 
@@ -394,12 +412,12 @@ class AsyncWorkflows(AsyncWorkflowService):
         self,
         to: str | os.PathLike[str],
         *,
-        tags: Sequence[str] | None = None,
+        tags: Sequence[str] | str | None = None,
         query: str | None = None,
         ascending: bool = False,
         hide_mature_content: bool = False,
-        from_date: datetime | None = None,
-        to_date: datetime | None = None,
+        from_date: date | None = None,
+        to_date: date | None = None,
         exclude_failed: bool = False,
         take: int = 100,
         cursor: str | None = None,
@@ -422,9 +440,10 @@ class AsyncWorkflows(AsyncWorkflowService):
         Raises:
             UnexpectedResponse: What came is no zip file, or not whole.
             OSError: The file cannot be written.
+            InvalidRequest: A filter is of a wrong type.
         """
-        if not 1 <= take <= 100:
-            raise InvalidRequest(f"take is {take}; it takes 1 to 100 workflows")
+        a_count("take", take, 1, 100)
+        cursor = a_text("cursor", cursor)
         filters = _filters(tags, query, ascending, hide_mature_content, from_date, to_date, exclude_failed)
         request = query_workflows.request(
             cursor=UNSET if cursor is None else cursor, take=take, accept="application/zip", **filters
@@ -448,22 +467,29 @@ class AsyncWorkflows(AsyncWorkflowService):
 
 
 def _filters(
-    tags: Sequence[str] | None,
+    tags: Sequence[str] | str | None,
     query: str | None,
     ascending: bool,
     hide_mature_content: bool,
-    from_date: datetime | None,
-    to_date: datetime | None,
+    from_date: date | None,
+    to_date: date | None,
     exclude_failed: bool,
 ) -> dict[str, Any]:
     return {
-        "tags": tags,
-        "query": query,
-        "hide_mature_content": hide_mature_content,
-        "from_date": from_date,
-        "to_date": to_date,
+        "tags": None if tags is None else _tags(tags),
+        "query": a_text("query", query),
+        "hide_mature_content": a_switch("hide_mature_content", hide_mature_content),
+        "from_date": a_moment("from_date", from_date),
+        "to_date": a_moment("to_date", to_date),
         **switches(ascending=ascending, exclude_failed=exclude_failed),
     }
+
+
+def _tags(given: Sequence[str] | str) -> list[str]:
+    tags = texts("tags", [given] if isinstance(given, str) else given)
+    if not tags:
+        raise InvalidRequest("tags is empty", hint="Leave it out to take every one.")
+    return tags
 
 
 def _raise_first(failures: Sequence[BaseException]) -> None:

@@ -119,7 +119,7 @@ def save_blob(
     target: Path,
     *,
     stem: str | None = None,
-    exists: Exists = "error",
+    exists: Exists = "overwrite",
     on_progress: OnProgress | None = None,
     timeout: float | None = None,
 ) -> Path:

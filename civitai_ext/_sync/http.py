@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from civitai_api.runtime import Response
-from civitai_ext._lazy import Lazy
+from civitai_ext._hangup import Hangup
+from civitai_ext._lazy import Lazy, closed
 from civitai_ext._redact import public_text, redacted_logs
 from civitai_ext.errors import (
     CivitaiError,
@@ -135,6 +136,7 @@ class Http:
         self._transport = transport
         self._verify = verify
         self._proxy = proxy
+        self._hangup = Hangup()
         self._client = Lazy(self._make)
         self._cache = None if cache is False else Lazy(lambda: self._make_cache(cache))
 
@@ -155,6 +157,7 @@ class Http:
                 follow_redirects=False,
                 # A session cookie would be a second credential, and would make one request depend on another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                event_hooks={"request": [self._hangup.follow]},
             )
         except (ImportError, ValueError, OSError) as error:
             raise ConfigurationError(f"The HTTP client cannot be set up: {public_text(str(error))}") from error
@@ -220,6 +223,10 @@ class Http:
             raise response
         try:
             yield Stream(response)
+        except (ConnectionFailed, UnexpectedResponse):
+            if self._client.closed:
+                raise closed() from None
+            raise
         finally:
             response.close()
 
@@ -248,14 +255,22 @@ class Http:
                     return response
                 return client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            return _failure(error, url)
+            return closed() if self._client.closed else _failure(error, url)
+        except RuntimeError:  # what the HTTP library raises if it was closed meanwhile
+            if self._client.closed:
+                return closed()
+            raise
 
     def close(self) -> None:
-        """Close the connections. The object cannot be used after that; closing it again does nothing."""
+        """Close the connections, also those that somebody waits for.
+
+        The object cannot be used after that; closing it again does nothing.
+        """
         cache = None if self._cache is None else self._cache.take()
         if cache is not None:
             cache.close()
         client = self._client.take()
+        self._hangup.hang_up()
         if client is not None:
             client.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final, Literal, Self, TypeVar
@@ -17,6 +16,7 @@ from civitai_ext._answers import error_for, unexpected
 from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled, pause_after
 from civitai_ext._cache import may_be_kept
 from civitai_ext._config import Config, origin_of
+from civitai_ext._lazy import closed
 from civitai_ext._limiter import Limiter, Turn
 from civitai_ext._options import checked_headers
 from civitai_ext._redact import public_url
@@ -40,7 +40,7 @@ class Transport:
         config: The hosts and the token.
         http: What sends; made if it is not given.
         policy: When to send again what failed.
-        sleep: How to wait for a time.
+        sleep: How to wait for a time; by default in a way that ends when the client is closed.
         clock: Gives the time in seconds, from any beginning.
 
     Attributes:
@@ -48,7 +48,7 @@ class Transport:
         http: What sends.
         policy: As given, or the default.
         limiter: Who waits while a service gets too much.
-        sleep: As given; tests put in one that returns at once.
+        sleep: As given, or the default; tests put in one that returns at once.
         timeout: How many seconds a service may be silent; None for what `http` allows.
     """
 
@@ -58,14 +58,15 @@ class Transport:
         http: Http | None = None,
         *,
         policy: RetryPolicy | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
         self.http = Http() if http is None else http
         self.policy = RetryPolicy() if policy is None else policy
         self.limiter = Limiter(clock)
-        self.sleep = sleep
+        self._closing = Signal()
+        self.sleep = self._rest if sleep is None else sleep
         self._clock = clock
         self.timeout: float | None = None
         self._extra_headers: Mapping[str, str] = {}
@@ -153,7 +154,7 @@ class Transport:
         extra = {**self._extra_headers, **checked_headers(extra_headers or {})}
         headers |= extra
         public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
-        whole = request.content if content is None else None
+        whole = _body_of(request) if content is None else None
         policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
         turn = Turn(origin_of(url), counted=not held)
@@ -270,6 +271,24 @@ class Transport:
             secrets=() if token is None else (token,),
         )
 
+    def _rest(self, seconds: float) -> None:
+        """Wait for a time.
+
+        Raises:
+            ConfigurationError: The client is closed.
+        """
+        self._closing.wait(seconds)
+        if self._closing.is_set:
+            raise closed()
+
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end what waits for them or for a time."""
+        self._closing.set()
         self.http.close()
+
+
+def _body_of(request: Request[Any]) -> bytes | None:
+    try:
+        return request.content
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"What {request.operation} is to send is nothing for JSON: {error}") from None

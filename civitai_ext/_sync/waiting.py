@@ -177,6 +177,7 @@ class Waiting:
             watch.signal = Signal()
         if not listed:
             return self._look_alone(watch, hold=not crowded)
+        watch.polling.listed()
         if leads:
             self._lead(left)
         else:

@@ -1,4 +1,4 @@
-"""A client and the emulator that it talks to."""
+"""Clients, and what they talk to: the emulator, or a server that does what its script says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from civitai_ext import AsyncCivitai
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
+from tests.faults.server import FaultServer
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +30,20 @@ async def civitai(emulator: Emulator) -> AsyncIterator[AsyncCivitai]:
     """A client of the emulator's account."""
     url = emulator.url
     async with AsyncCivitai(emulator.token, site_url=url, orchestration_url=url, auth_url=url) as civitai:
+        yield civitai
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that does what its script says: all services, and the hosts of content and storage, in one."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
+    """A client of that server that never sleeps."""
+    url = server.url
+    async with AsyncCivitai("secret-token", site_url=url, orchestration_url=url, auth_url=url) as civitai:
+        civitai.transport.sleep = no_sleep
         yield civitai

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,25 +30,6 @@ PIXEL = base64.b64decode(
 )
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says: the service and the host of the content in one."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
-    """A client of it that never sleeps."""
-    async with AsyncCivitai("secret-token", orchestration_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:
@@ -349,10 +329,10 @@ async def test_a_file_that_is_there_already(
     there.write_bytes(b"old")
     server.script(content())
     with pytest.raises(FileExistsError, match=r"b1\.png"):
-        await scripted.blobs.download(blob, to)
+        await scripted.blobs.download(blob, to, exists="error")
     assert await scripted.blobs.download(blob, to, exists="skip") == there
     assert there.read_bytes() == b"old"
-    assert await scripted.blobs.download(blob, to, exists="overwrite") == there
+    assert await scripted.blobs.download(blob, to) == there
     assert there.read_bytes() == PNG
     with pytest.raises(errors.InvalidRequest, match="'error', 'skip', 'overwrite'"):
         await scripted.blobs.download(blob, to, exists="rename")  # type: ignore[arg-type]
@@ -368,7 +348,7 @@ async def test_a_file_that_comes_meanwhile_stays(scripted: AsyncCivitai, server:
         target.write_bytes(b"other")
 
     with pytest.raises(FileExistsError):
-        await scripted.blobs.download(blob, target, on_progress=other)
+        await scripted.blobs.download(blob, target, exists="error", on_progress=other)
     assert target.read_bytes() == b"other"
     assert list(tmp_path.iterdir()) == [target]
 

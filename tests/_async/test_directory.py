@@ -4,6 +4,7 @@ import pytest
 
 from civitai_ext import AsyncCivitai, errors
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -44,10 +45,6 @@ async def test_texts_of_the_site(civitai: AsyncCivitai, slug: str) -> None:
 
 
 async def test_a_text_that_is_not_there(civitai: AsyncCivitai) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     with pytest.raises(errors.ServerError):
         await civitai.content.get("no-such-text")
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""

@@ -15,6 +15,7 @@ from civitai_api.generator.models import MediaTaggingJob, TextToImageJob
 from civitai_ext import AsyncCivitai, AsyncJobBatch, RetryPolicy, errors, image_job
 from civitai_ext.emulator import Emulator
 from civitai_ext.jobs import SUBMISSION
+from tests._async.helpers import no_sleep
 from tests.faults.server import closed_port
 
 pytestmark = pytest.mark.anyio
@@ -27,14 +28,10 @@ def cat(prompt: str = "a cat", **fields: Any) -> TextToImageJob:
     return image_job(MODEL, prompt, width=512, height=512, **fields)
 
 
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
-
-
 @pytest.fixture(autouse=True)
 def nobody_sleeps(civitai: AsyncCivitai) -> None:
     """Looks and retries come at once; a job of some seconds lasts some milliseconds."""
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
 
 
 def sent(emulator: Emulator, method: str, path: str = JOBS) -> list[Any]:
@@ -149,7 +146,7 @@ async def test_what_is_not_over_in_time_goes_on(civitai: AsyncCivitai, emulator:
     with pytest.raises(errors.WaitTimeout, match="The rest was canceled"):
         await civitai.jobs.wait(jobs, timeout=0, cancel_on_timeout=True)
     assert (await jobs.refresh()).states == ["Deleted"]
-    with pytest.raises(errors.InvalidRequest, match="less than 0"):
+    with pytest.raises(errors.InvalidRequest, match="timeout is -1"):
         await jobs.wait(-1)
 
 
@@ -157,7 +154,7 @@ async def test_a_rejection_by_one_worker_is_not_the_end() -> None:
     seen: list[list[str]] = []
     with Emulator(speed=100, models=1) as slow:
         async with AsyncCivitai(slow.token, orchestration_url=slow.url) as patient:
-            patient.transport.sleep = _no_sleep
+            patient.transport.sleep = no_sleep
             jobs = await patient.jobs.submit(cat("[reject]"))
             await jobs.wait(on_progress=lambda jobs: seen.append(jobs.states))
     assert ["Rejected"] in seen
@@ -305,7 +302,7 @@ async def test_a_service_that_finds_what_was_not_asked_for_is_not_read_to_its_en
 
 async def test_what_certainly_did_not_arrive_is_an_ordinary_error() -> None:
     async with AsyncCivitai("token", orchestration_url=f"http://127.0.0.1:{closed_port()}") as unreachable:
-        unreachable.transport.sleep = _no_sleep
+        unreachable.transport.sleep = no_sleep
         with pytest.raises(errors.ConnectionFailed) as caught:
             await unreachable.jobs.submit(cat())
     assert not caught.value.sent

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from civitai_api.runtime import UNSET
 from civitai_ext import AsyncCivitai, errors
 from civitai_ext._async.pager import AsyncPager, Numbered, Page
+from tests._async.helpers import no_sleep
 from tests.faults.server import Action, Answer, Cut, FaultServer, Reset
 
 pytestmark = pytest.mark.anyio
@@ -481,10 +482,6 @@ def models(first: int, last: int, cursor: str | None) -> Answer:
     return Answer(body=json.dumps({"items": [{"id": id} for id in range(first, last)], "metadata": metadata}).encode())
 
 
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
-
-
 @pytest.mark.parametrize(
     "fault", [Reset(), Cut(), Answer(429, headers={"retry-after": "1"}), Answer(503), Answer(200, b'{"items": [')]
 )
@@ -492,7 +489,7 @@ async def test_a_fault_in_the_middle_loses_nothing_and_repeats_nothing(fault: Ac
     script = [models(1, 4, "a"), fault, models(3, 6, "b"), fault, models(6, 9, None)]
     with FaultServer(script) as server:
         async with AsyncCivitai("token", site_url=server.url) as civitai:
-            civitai.transport.sleep = _no_sleep
+            civitai.transport.sleep = no_sleep
             pager = civitai.models.list()
             found: list[Any] = []
             while pager.cursor is not None or not found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -14,20 +13,6 @@ from civitai_ext.emulator import Emulator
 from tests.faults.server import Answer, FaultServer
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
-    """A client of it."""
-    async with AsyncCivitai("secret-token", orchestration_url=server.url) as civitai:
-        yield civitai
 
 
 def page(*ids: str, **fields: Any) -> Answer:

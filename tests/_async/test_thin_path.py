@@ -19,6 +19,7 @@ from civitai_api.orchestration.models import (
 )
 from civitai_ext import Air, AsyncCivitai, Progress, Step, errors
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -134,13 +135,9 @@ async def test_no_token_is_told_which_variables_were_looked_at(
 
 async def test_a_host_that_is_not_there_is_named() -> None:
     async with AsyncCivitai(site_url="http://127.0.0.1:9") as civitai:
-        civitai.transport.sleep = _no_sleep
+        civitai.transport.sleep = no_sleep
         with pytest.raises(errors.ConnectionFailed, match=r"127\.0\.0\.1:9"):
             await civitai.models.get(1)
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 # --------------------------------------------------------------------------------------------------------- generation

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import certifi
@@ -23,11 +23,10 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that answers as it is told."""
-    with FaultServer() as server:
-        server.script(Answer(body=b'{"id": 1, "name": "x"}'))
-        yield server
+def server(server: FaultServer) -> FaultServer:
+    """The same server, which knows one answer."""
+    server.script(Answer(body=b'{"id": 1, "name": "x"}'))
+    return server
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,6 @@ from tests.faults.server import Action, Answer, Cut, FaultServer, Reset
 pytestmark = pytest.mark.anyio
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says: the site and its storage in one."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
-    """A client of it that never sleeps."""
-    async with AsyncCivitai("secret-token", site_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 @pytest.fixture

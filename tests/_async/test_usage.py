@@ -10,6 +10,7 @@ import pytest
 from civitai_api.generator.models import ProviderAssetAvailability
 from civitai_ext import Air, AirError, AsyncCivitai, errors, image_job
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -19,10 +20,6 @@ COVERAGE = "GET /v1/consumer/coverage"
 
 def cat(prompt: str = "a cat", **fields: Any) -> Any:
     return image_job(MODEL, prompt, width=512, height=512, **fields)
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def airs(emulator: Emulator) -> list[str]:
@@ -71,7 +68,7 @@ async def test_coverage_in_another_spelling_or_shape(civitai: AsyncCivitai, emul
 
 
 async def test_what_was_used_within_a_time(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     jobs = await (await civitai.jobs.submit(cat(quantity=2))).wait()
     whole = await civitai.usage.consumption()
     assert (whole.images, whole.total_cost) == (2, jobs.cost)

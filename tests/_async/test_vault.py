@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from civitai_ext import AsyncCivitai, errors
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
 from tests.faults.server import Action, Answer, Cut, FaultServer, Reset, closed_port
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def scripted(server: FaultServer) -> AsyncIterator[AsyncCivitai]:
-    """A client of it that never sleeps."""
-    async with AsyncCivitai("secret-token", site_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200) -> Answer:
@@ -75,7 +56,7 @@ async def storable(civitai: AsyncCivitai, emulator: Emulator, count: int) -> lis
 
 
 async def test_what_is_put_in_is_there_until_it_is_taken_out(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     first, second = await storable(civitai, emulator, 2)
     checked = await civitai.vault.check([second, 1, first])
     assert list(checked) == [second, 1, first]
@@ -91,7 +72,7 @@ async def test_what_is_put_in_is_there_until_it_is_taken_out(civitai: AsyncCivit
 
 
 async def test_the_toggle_itself(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     (id,) = await storable(civitai, emulator, 1)
     assert not (await civitai.vault.toggle(id)).vault_id
     assert (await civitai.vault.toggle(id)).vault_id
@@ -99,7 +80,7 @@ async def test_the_toggle_itself(civitai: AsyncCivitai, emulator: Emulator) -> N
 
 
 async def test_the_list_goes_through_every_page(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     kept = await storable(civitai, emulator, 5)
     pager = civitai.vault.list(page_size=2, sort="Recently Added")
     begun = await pager.take(3)
@@ -113,7 +94,7 @@ async def test_the_list_goes_through_every_page(civitai: AsyncCivitai, emulator:
 async def test_an_account_without_membership() -> None:
     with Emulator(models=3, tier=None) as emulator:
         async with AsyncCivitai(emulator.token, site_url=emulator.url) as civitai:
-            civitai.transport.sleep = _no_sleep
+            civitai.transport.sleep = no_sleep
             assert await civitai.vault.get() is None
             assert await civitai.vault.list().to_list() == []
             (model, *_) = await civitai.models.list(nsfw=True).to_list()
@@ -270,6 +251,6 @@ async def test_a_list_of_an_account_without_a_vault(scripted: AsyncCivitai, serv
 
 async def test_a_vault_that_cannot_be_reached() -> None:
     async with AsyncCivitai("secret-token", site_url=f"http://127.0.0.1:{closed_port()}") as civitai:
-        civitai.transport.sleep = _no_sleep
+        civitai.transport.sleep = no_sleep
         with pytest.raises(errors.ConnectionFailed):
             await civitai.vault.add(5)

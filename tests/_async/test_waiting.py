@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from civitai_api.orchestration.models import EchoInput, Flux2KleinCreateImageInp
 from civitai_ext import AsyncCivitai, AsyncWorkflow, Progress, Step, errors
 from civitai_ext._together import AsyncTogether
 from civitai_ext.emulator import Emulator
+from tests._async.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -71,19 +73,15 @@ async def test_the_end_is_known_at_once(slow: AsyncCivitai, emulator: Emulator) 
 
 
 async def test_a_long_wait_takes_few_requests(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
+    civitai.transport.sleep = no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
     workflow = await civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:20:00"))
     await workflow.wait(timeout=None, raise_on_failure=False)
     assert workflow.status == "expired"
     assert 1 < looks(emulator)["alone"] <= math.ceil(1200 / 90) + 1
 
 
-async def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
-
-
 async def test_who_watches_sees_how_it_goes(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.clock.speed = 20
     workflow = await civitai.workflows.submit(Step(picture(quantity=4), name="hero"))
     seen = [progress async for progress in workflow.events(timeout=30)]
@@ -127,7 +125,7 @@ async def test_many_are_looked_at_in_lists(civitai: AsyncCivitai, emulator: Emul
     emulator.clock.speed = 0
     await submitted(civitai, 30)  # which are not waited for
     workflows = await submitted(civitai, 200, tags=tags)
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.clock.speed = 1
     emulator.journal.clear()
     emulator.clock.advance(60)
@@ -188,7 +186,7 @@ async def test_a_service_that_does_not_list_is_asked_for_each(civitai: AsyncCivi
 
 async def test_lists_that_fail_for_a_while_are_asked_for_again(civitai: AsyncCivitai, emulator: Emulator) -> None:
     workflows = await submitted(civitai, 30)
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.faults.add(f"GET {WORKFLOWS}", status=500, times=9)
     done = await civitai.workflows.wait(workflows, timeout=60)
     assert {each.status for each in done} == {"succeeded"}
@@ -263,6 +261,16 @@ async def test_a_crowd_without_time_is_looked_at_once(slow: AsyncCivitai, emulat
     assert {each.status for each in done} == {"succeeded"}
 
 
+async def test_a_crowd_is_looked_at_once_more_at_the_deadline(slow: AsyncCivitai, emulator: Emulator) -> None:
+    # What is known by its id only is looked at alone before it can be listed.
+    ids = [each.id for each in await submitted(slow, 40)]
+    timer = threading.Timer(0.6, emulator.clock.advance, [60])
+    timer.start()
+    done = await slow.workflows.wait(ids, timeout=1)
+    timer.join()
+    assert {each.status for each in done} == {"succeeded"}
+
+
 async def test_the_time_is_for_all_of_them(slow: AsyncCivitai, emulator: Emulator) -> None:
     workflows = await submitted(slow, 260)
     emulator.journal.clear()
@@ -332,8 +340,25 @@ async def test_an_interrupt_can_cancel(slow: AsyncCivitai, cancel: bool) -> None
     assert (await workflow.refresh()).status == ("canceled" if cancel else "unassigned")
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_an_interrupt_between_two_ends_can_cancel(slow: AsyncCivitai, emulator: Emulator, cancel: bool) -> None:
+    workflows = await submitted(slow, 1)
+    emulator.clock.advance(60)
+    workflows += await submitted(slow, 2)
+
+    async def interrupted() -> None:
+        async with aclosing(slow.workflows.as_completed(workflows, cancel_on_interrupt=cancel)) as ended:
+            async for _ in ended:
+                raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await interrupted()
+    statuses = [(await each.refresh()).status for each in workflows]
+    assert statuses == ["succeeded", *["canceled" if cancel else "unassigned"] * 2]
+
+
 async def test_what_passes_is_waited_out(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     workflow = await civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:10:00"))
     route = f"GET {WORKFLOWS}/*"
     for fault in ({"status": 500}, {"status": 524}, {"html_page": True}, {"lost_answer": True}, {"cut_body": True}):
@@ -352,7 +377,7 @@ async def test_the_last_trouble_is_told_when_the_time_is_up(slow: AsyncCivitai, 
 
 
 async def test_a_service_that_never_answers_is_not_waited_for(civitai: AsyncCivitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     fault = emulator.faults.add(f"GET {WORKFLOWS}/*", status=500)
     with pytest.raises(errors.ServerError):
         await civitai.workflows.attach("wf_1").wait()

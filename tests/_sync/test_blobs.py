@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,25 +31,6 @@ PIXEL = base64.b64decode(
 )
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says: the service and the host of the content in one."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    with Civitai("secret-token", orchestration_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:
@@ -344,10 +324,10 @@ def test_a_file_that_is_there_already(scripted: Civitai, server: FaultServer, tm
     there.write_bytes(b"old")
     server.script(content())
     with pytest.raises(FileExistsError, match=r"b1\.png"):
-        scripted.blobs.download(blob, to)
+        scripted.blobs.download(blob, to, exists="error")
     assert scripted.blobs.download(blob, to, exists="skip") == there
     assert there.read_bytes() == b"old"
-    assert scripted.blobs.download(blob, to, exists="overwrite") == there
+    assert scripted.blobs.download(blob, to) == there
     assert there.read_bytes() == PNG
     with pytest.raises(errors.InvalidRequest, match="'error', 'skip', 'overwrite'"):
         scripted.blobs.download(blob, to, exists="rename")  # type: ignore[arg-type]
@@ -363,7 +343,7 @@ def test_a_file_that_comes_meanwhile_stays(scripted: Civitai, server: FaultServe
         target.write_bytes(b"other")
 
     with pytest.raises(FileExistsError):
-        scripted.blobs.download(blob, target, on_progress=other)
+        scripted.blobs.download(blob, target, exists="error", on_progress=other)
     assert target.read_bytes() == b"other"
     assert list(tmp_path.iterdir()) == [target]
 

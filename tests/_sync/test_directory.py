@@ -5,6 +5,7 @@ import pytest
 
 from civitai_ext import Civitai, errors
 from civitai_ext.emulator import Emulator
+from tests._sync.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -45,10 +46,6 @@ def test_texts_of_the_site(civitai: Civitai, slug: str) -> None:
 
 
 def test_a_text_that_is_not_there(civitai: Civitai) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     with pytest.raises(errors.ServerError):
         civitai.content.get("no-such-text")
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""

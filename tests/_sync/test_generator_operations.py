@@ -3,36 +3,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import yaml
 
 from civitai_ext import Civitai, image_job
 from civitai_ext.emulator import Emulator
+from tests.operations import Operations
 
 pytestmark = pytest.mark.anyio
 
 MODEL = "urn:air:sdxl:checkpoint:civitai:101055@128078"
-DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi" / "generator.yaml").read_text(encoding="utf-8"))
-OPERATIONS: dict[tuple[str, str], str] = {
-    (verb.upper(), path): operation["operationId"]
-    for path, item in DOCUMENT["paths"].items()
-    for verb, operation in item.items()
-    if isinstance(operation, dict)
-}
-
-
-def operation_of(method: str, path: str) -> str:
-    """The operation of a request, the most literal path first."""
-    fitting = [
-        (template.count("{"), name)
-        for (verb, template), name in OPERATIONS.items()
-        if verb == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)
-    ]
-    return min(fitting)[1]
+OPERATIONS = Operations.of("generator.yaml")
 
 
 def test_every_operation_is_called_by_its_method(civitai: Civitai, emulator: Emulator) -> None:
@@ -55,7 +37,7 @@ def test_every_operation_is_called_by_its_method(civitai: Civitai, emulator: Emu
     for call in calls.values():
         call()
     # All of the document's, each by one method and in this order.
-    assert sorted(calls) == sorted(OPERATIONS.values())
-    assert [(operation_of(each.method, each.path), each.status) for each in emulator.journal] == [
+    assert sorted(calls) == sorted(OPERATIONS.names.values())
+    assert [(OPERATIONS.of_request(each.method, each.path), each.status) for each in emulator.journal] == [
         (name, 200) for name in calls
     ]

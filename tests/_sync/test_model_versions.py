@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,25 +15,6 @@ from tests.faults.server import Answer, Cut, FaultServer, Reset
 pytestmark = pytest.mark.anyio
 
 A, B, C = "A" * 64, "B" * 64, "C" * 64
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    with Civitai("secret-token", site_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200) -> Answer:

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from PIL import Image
 
 from civitai_api.orchestration.api.blobs import get_blocked_content
@@ -20,29 +18,11 @@ from civitai_api.orchestration.models import BlobArchiveEntry, BlobArchiveInput,
 from civitai_ext import Civitai, Step, errors
 from civitai_ext.emulator import Emulator
 from tests.emulator.test_emulator_inputs import RECIPES, sample
+from tests.operations import Operations
 
 pytestmark = pytest.mark.anyio
 
-DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi" / "orchestration.yaml").read_text(encoding="utf-8"))
-OPERATIONS: dict[tuple[str, str], str] = {
-    (verb.upper(), path): operation["operationId"]
-    for path, item in DOCUMENT["paths"].items()
-    for verb, operation in item.items()
-    if isinstance(operation, dict)
-}
-
-
-def operation_of(method: str, path: str) -> str:
-    """The operation of a request, the most literal path first."""
-    fitting = [
-        (template.count("{"), name)
-        for (verb, template), name in OPERATIONS.items()
-        if verb == method
-        and re.fullmatch(
-            re.sub(r"\{(air|serviceId)\}", ".+", re.sub(r"\{(?!air|serviceId)\w+\}", "[^/]+", template)), path
-        )
-    ]
-    return min(fitting)[1]
+OPERATIONS = Operations.of("orchestration.yaml")
 
 
 @pytest.fixture
@@ -103,13 +83,13 @@ def test_every_operation_is_called(civitai: Civitai, emulator: Emulator, tmp_pat
         "DeleteWorkflow": lambda: civitai.workflows.delete(fresh.id),
     }
     recipes = {operation["operationId"]: type_ for type_, operation in RECIPES.items()}
-    assert calls.keys() | recipes.keys() == set(OPERATIONS.values())
+    assert calls.keys() | recipes.keys() == set(OPERATIONS.names.values())
     assert not calls.keys() & recipes.keys()
 
     emulator.journal.clear()
     for call in calls.values():
         call()
-    assert [operation_of(each.method, each.path) for each in emulator.journal] == list(calls)
+    assert [OPERATIONS.of_request(each.method, each.path) for each in emulator.journal] == list(calls)
     assert {each.status for each in emulator.journal} <= {200, 201, 202, 204, 308, 401}
 
 
@@ -130,4 +110,4 @@ def test_every_recipe_is_invoked(civitai: Civitai, emulator: Emulator, type_: st
         bases = {base.__name__.casefold() for base in type(answer).__mro__}
         assert documented.rpartition("/")[2].casefold() in bases
     (asked,) = emulator.journal
-    assert operation_of(asked.method, asked.path) == operation["operationId"]
+    assert OPERATIONS.of_request(asked.method, asked.path) == operation["operationId"]

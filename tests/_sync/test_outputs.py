@@ -8,7 +8,6 @@ import json
 import logging
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,8 @@ def picture(prompt: str = "a cat", **fields: Any) -> Flux2KleinCreateImageInput:
     return Flux2KleinCreateImageInput(prompt=prompt, width=512, height=512, **fields)
 
 
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it."""
-    with Civitai("secret-token", orchestration_url=server.url) as civitai:
-        yield civitai
+PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 100
+OUTSIDE = ["..", "../{step}", "a/../../{step}", " .. /{step}", "{step}/.."]
 
 
 def finished(*steps: dict[str, Any]) -> Answer:
@@ -143,12 +132,43 @@ def test_files_are_called_as_wanted(civitai: Civitai, tmp_path: Path, pattern: s
     assert paths.skipped == []
 
 
-@pytest.mark.parametrize("pattern", ["{nobody}", "{0}", "{", "", "x/", "/etc/passwd", "{index:xyz}"])
+@pytest.mark.parametrize("pattern", ["{nobody}", "{0}", "{", "", "x/", "/etc/passwd", "{index:xyz}", *OUTSIDE])
 def test_a_pattern_that_gives_no_names(civitai: Civitai, tmp_path: Path, pattern: str) -> None:
     done = civitai.workflows.run(picture())
     with pytest.raises(errors.InvalidRequest, match="pattern is"):
         done.save(tmp_path, pattern=pattern)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "stems"),
+    [
+        (["Hero", "hero", "HERO"], "{step}", ["Hero", "hero-2", "HERO-3"]),
+        (["caf\u00e9", "cafe\u0301"], "{step}", ["caf\u00e9", "caf\u00e9-2"]),
+        (["a", "a"], "{step}/{type}", ["a/image", "a/image-2"]),
+        (["a", "A"], "{step}/{type}", ["a/image", "A/image-2"]),
+        (["con", "AUX", "lpt1"], "{step}", ["con_", "AUX_", "lpt1_"]),
+        (["con"], "{step}/nul", ["con_/nul_"]),
+        (["../../x", "C:\\x", "a:b"], "{step}", ["_.._x", "C__x", "a_b"]),
+        (["a"], "./x//{step}", ["x/a"]),
+        (["a"], "x\\..\\{step}", ["x_.._a"]),
+        (["long" * 100, "long" * 101], "{step}-{index}", [("long" * 20) + "-0", ("long" * 20) + "-0-2"]),
+        (["a", "b"], "x" * 300 + "{step}", ["x" * 220, "x" * 220 + "-2"]),
+    ],
+)
+def test_every_file_system_bears_the_names(
+    scripted: Civitai, server: FaultServer, tmp_path: Path, names: list[str], pattern: str, stems: list[str]
+) -> None:
+    content = Answer(200, PNG, media_type="image/png")
+    steps = [
+        step("imageGen", {"images": [blob("image", f"{place}.png", f"{server.url}/{place}")]}, name)
+        for place, name in enumerate(names)
+    ]
+    server.script(finished(*steps), *[content] * len(names))
+    done = scripted.workflows.get("wf_1")
+    saved = done.save(tmp_path, pattern=pattern)
+    assert [path.relative_to(tmp_path).as_posix() for path in saved] == [f"{stem}.png" for stem in stems]
+    assert all(path.is_file() for path in saved)
 
 
 def test_what_is_not_saved_is_told(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from civitai_api.runtime import UNSET
 from civitai_ext import Civitai, errors
 from civitai_ext._sync.pager import Numbered, Page, Pager
+from tests._sync.helpers import no_sleep
 from tests.faults.server import Action, Answer, Cut, FaultServer, Reset
 
 pytestmark = pytest.mark.anyio
@@ -482,10 +483,6 @@ def models(first: int, last: int, cursor: str | None) -> Answer:
     return Answer(body=json.dumps({"items": [{"id": id} for id in range(first, last)], "metadata": metadata}).encode())
 
 
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
-
-
 @pytest.mark.parametrize(
     "fault", [Reset(), Cut(), Answer(429, headers={"retry-after": "1"}), Answer(503), Answer(200, b'{"items": [')]
 )
@@ -493,7 +490,7 @@ def test_a_fault_in_the_middle_loses_nothing_and_repeats_nothing(fault: Action) 
     script = [models(1, 4, "a"), fault, models(3, 6, "b"), fault, models(6, 9, None)]
     with FaultServer(script) as server:
         with Civitai("token", site_url=server.url) as civitai:
-            civitai.transport.sleep = _no_sleep
+            civitai.transport.sleep = no_sleep
             pager = civitai.models.list()
             found: list[Any] = []
             while pager.cursor is not None or not found:

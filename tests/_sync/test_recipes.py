@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,30 +18,12 @@ from civitai_api.orchestration.models import (
 )
 from civitai_ext import Civitai, Step, errors
 from civitai_ext.emulator import Emulator
+from tests._sync.helpers import no_sleep
 from tests.faults.server import Action, Answer, Cut, FaultServer, Reset, Silence, closed_port
 
 pytestmark = pytest.mark.anyio
 
 CAT = Flux2KleinCreateImageInput(prompt="a cat", width=512, height=512)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    with Civitai("secret-token", orchestration_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:
@@ -154,7 +135,7 @@ def test_what_was_not_accepted_is_sent_again(scripted: Civitai, server: FaultSer
     server.script(answer({}, 429, retry_after="1"), answer({}, 503, retry_after="1"), answer({"message": "hi"}))
     assert scripted.recipes.invoke(EchoInput(message="hi")) == EchoOutput(message="hi")
     with Civitai("t", orchestration_url=f"http://127.0.0.1:{closed_port()}") as nobody:
-        nobody.transport.sleep = _no_sleep
+        nobody.transport.sleep = no_sleep
         with pytest.raises(errors.ConnectionFailed) as caught:
             nobody.recipes.invoke(EchoInput(message="hi"))
     assert "workflows.list" not in str(caught.value)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,20 +14,6 @@ from civitai_ext.emulator import Emulator
 from tests.faults.server import Answer, FaultServer
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it."""
-    with Civitai("secret-token", orchestration_url=server.url) as civitai:
-        yield civitai
 
 
 def page(*ids: str, **fields: Any) -> Answer:

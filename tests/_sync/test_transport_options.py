@@ -24,11 +24,10 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that answers as it is told."""
-    with FaultServer() as server:
-        server.script(Answer(body=b'{"id": 1, "name": "x"}'))
-        yield server
+def server(server: FaultServer) -> FaultServer:
+    """The same server, which knows one answer."""
+    server.script(Answer(body=b'{"id": 1, "name": "x"}'))
+    return server
 
 
 @pytest.fixture

@@ -4,35 +4,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from civitai_ext import Civitai, errors
 from civitai_ext.emulator import Emulator
+from tests._sync.helpers import no_sleep
 from tests.faults.server import Action, Answer, Cut, FaultServer, Reset, closed_port
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    with Civitai("secret-token", site_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def answer(body: Any, status: int = 200) -> Answer:
@@ -76,7 +57,7 @@ def storable(civitai: Civitai, emulator: Emulator, count: int) -> list[int]:
 
 
 def test_what_is_put_in_is_there_until_it_is_taken_out(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     first, second = storable(civitai, emulator, 2)
     checked = civitai.vault.check([second, 1, first])
     assert list(checked) == [second, 1, first]
@@ -92,7 +73,7 @@ def test_what_is_put_in_is_there_until_it_is_taken_out(civitai: Civitai, emulato
 
 
 def test_the_toggle_itself(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     (id,) = storable(civitai, emulator, 1)
     assert not (civitai.vault.toggle(id)).vault_id
     assert (civitai.vault.toggle(id)).vault_id
@@ -100,7 +81,7 @@ def test_the_toggle_itself(civitai: Civitai, emulator: Emulator) -> None:
 
 
 def test_the_list_goes_through_every_page(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     kept = storable(civitai, emulator, 5)
     pager = civitai.vault.list(page_size=2, sort="Recently Added")
     begun = pager.take(3)
@@ -114,7 +95,7 @@ def test_the_list_goes_through_every_page(civitai: Civitai, emulator: Emulator) 
 def test_an_account_without_membership() -> None:
     with Emulator(models=3, tier=None) as emulator:
         with Civitai(emulator.token, site_url=emulator.url) as civitai:
-            civitai.transport.sleep = _no_sleep
+            civitai.transport.sleep = no_sleep
             assert civitai.vault.get() is None
             assert civitai.vault.list().to_list() == []
             (model, *_) = civitai.models.list(nsfw=True).to_list()
@@ -269,6 +250,6 @@ def test_a_list_of_an_account_without_a_vault(scripted: Civitai, server: FaultSe
 
 def test_a_vault_that_cannot_be_reached() -> None:
     with Civitai("secret-token", site_url=f"http://127.0.0.1:{closed_port()}") as civitai:
-        civitai.transport.sleep = _no_sleep
+        civitai.transport.sleep = no_sleep
         with pytest.raises(errors.ConnectionFailed):
             civitai.vault.add(5)

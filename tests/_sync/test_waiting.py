@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from civitai_api.orchestration.models import EchoInput, Flux2KleinCreateImageInp
 from civitai_ext import Civitai, Progress, Step, Workflow, errors
 from civitai_ext._together import Together
 from civitai_ext.emulator import Emulator
+from tests._sync.helpers import no_sleep
 
 pytestmark = pytest.mark.anyio
 
@@ -71,19 +73,15 @@ def test_the_end_is_known_at_once(slow: Civitai, emulator: Emulator) -> None:
 
 
 def test_a_long_wait_takes_few_requests(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
+    civitai.transport.sleep = no_sleep  # a second lasts a millisecond here, so that answers seem to come too soon
     workflow = civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:20:00"))
     workflow.wait(timeout=None, raise_on_failure=False)
     assert workflow.status == "expired"
     assert 1 < looks(emulator)["alone"] <= math.ceil(1200 / 90) + 1
 
 
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
-
-
 def test_who_watches_sees_how_it_goes(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.clock.speed = 20
     workflow = civitai.workflows.submit(Step(picture(quantity=4), name="hero"))
     seen = list(workflow.events(timeout=30))
@@ -127,7 +125,7 @@ def test_many_are_looked_at_in_lists(civitai: Civitai, emulator: Emulator, tags:
     emulator.clock.speed = 0
     submitted(civitai, 30)  # which are not waited for
     workflows = submitted(civitai, 200, tags=tags)
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.clock.speed = 1
     emulator.journal.clear()
     emulator.clock.advance(60)
@@ -186,7 +184,7 @@ def test_a_service_that_does_not_list_is_asked_for_each(civitai: Civitai, emulat
 
 def test_lists_that_fail_for_a_while_are_asked_for_again(civitai: Civitai, emulator: Emulator) -> None:
     workflows = submitted(civitai, 30)
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     emulator.faults.add(f"GET {WORKFLOWS}", status=500, times=9)
     done = civitai.workflows.wait(workflows, timeout=60)
     assert {each.status for each in done} == {"succeeded"}
@@ -261,6 +259,16 @@ def test_a_crowd_without_time_is_looked_at_once(slow: Civitai, emulator: Emulato
     assert {each.status for each in done} == {"succeeded"}
 
 
+def test_a_crowd_is_looked_at_once_more_at_the_deadline(slow: Civitai, emulator: Emulator) -> None:
+    # What is known by its id only is looked at alone before it can be listed.
+    ids = [each.id for each in submitted(slow, 40)]
+    timer = threading.Timer(0.6, emulator.clock.advance, [60])
+    timer.start()
+    done = slow.workflows.wait(ids, timeout=1)
+    timer.join()
+    assert {each.status for each in done} == {"succeeded"}
+
+
 def test_the_time_is_for_all_of_them(slow: Civitai, emulator: Emulator) -> None:
     workflows = submitted(slow, 260)
     emulator.journal.clear()
@@ -330,8 +338,25 @@ def test_an_interrupt_can_cancel(slow: Civitai, cancel: bool) -> None:
     assert (workflow.refresh()).status == ("canceled" if cancel else "unassigned")
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+def test_an_interrupt_between_two_ends_can_cancel(slow: Civitai, emulator: Emulator, cancel: bool) -> None:
+    workflows = submitted(slow, 1)
+    emulator.clock.advance(60)
+    workflows += submitted(slow, 2)
+
+    def interrupted() -> None:
+        with closing(slow.workflows.as_completed(workflows, cancel_on_interrupt=cancel)) as ended:
+            for _ in ended:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    statuses = [(each.refresh()).status for each in workflows]
+    assert statuses == ["succeeded", *["canceled" if cancel else "unassigned"] * 2]
+
+
 def test_what_passes_is_waited_out(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     workflow = civitai.workflows.submit(Step(EchoInput(message="[expire]"), timeout="00:10:00"))
     route = f"GET {WORKFLOWS}/*"
     for fault in ({"status": 500}, {"status": 524}, {"html_page": True}, {"lost_answer": True}, {"cut_body": True}):
@@ -350,7 +375,7 @@ def test_the_last_trouble_is_told_when_the_time_is_up(slow: Civitai, emulator: E
 
 
 def test_a_service_that_never_answers_is_not_waited_for(civitai: Civitai, emulator: Emulator) -> None:
-    civitai.transport.sleep = _no_sleep
+    civitai.transport.sleep = no_sleep
     fault = emulator.faults.add(f"GET {WORKFLOWS}/*", status=500)
     with pytest.raises(errors.ServerError):
         civitai.workflows.attach("wf_1").wait()

@@ -55,6 +55,9 @@ def test_jitter_shortens_delays_and_never_undercuts_retry_after(
         ({"idempotent": True, "status": 429}, True),
         ({"idempotent": True, "status": 501}, False),
         ({"idempotent": True, "status": 404}, False),
+        *(({"idempotent": True, "status": status}, True) for status in (408, 500, 502, 503, 504)),
+        *(({"idempotent": True, "status": status}, False) for status in (400, 407, 409, 499, 505)),
+        ({"idempotent": True, "status": 519}, False),
         ({"idempotent": True, "status": 520}, True),
         ({"idempotent": True, "status": 524}, True),
         ({"idempotent": True, "status": 525}, False),
@@ -103,6 +106,9 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
         (errors.RequestTimeout(sent=False), 0.5),
         (errors.UnexpectedResponse(status=200, truncated=True), 0.5),
         (errors.UnexpectedResponse(status=200), None),
+        (errors.UnexpectedResponse(status=503), 0.5),
+        (errors.UnexpectedResponse(status=400, truncated=True), None),  # of an error, what is missing does not matter
+        (errors.UnexpectedResponse(status=399, truncated=True), 0.5),
         (errors.InvalidRequest(), None),
     ],
 )
@@ -142,6 +148,7 @@ def test_what_asks_for_fewer_requests(error: errors.CivitaiError, throttled: boo
     [
         (3.0, RetryPolicy(), 3.1, 3.1),  # as long as the one that was refused waits
         (3.0, RetryPolicy(), None, 3.0),  # it gave up, and the others need not find out
+        (60.0, RetryPolicy(), None, 60.0),
         (61.0, RetryPolicy(), None, 0.0),  # each of them is told at once
         (3.0, RetryPolicy.off(), None, 0.0),
         (3.0, RetryPolicy.immediate(), None, 0.0),

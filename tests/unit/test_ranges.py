@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,3 +157,94 @@ def test_what_is_no_strong_validator() -> None:
         assert version is not None
         assert version.validator is None
         assert not version.is_surely(version)
+
+
+OLD = "Wed, 01 Jan 2025 00:00:00 GMT"
+NEW = "Thu, 02 Jan 2025 00:00:00 GMT"
+LATER = "Fri, 03 Jan 2025 00:00:00 GMT"
+TAGGED = Version(9, '"a"')
+DATED = Version(9, modified=OLD)
+PIECE = {"content-range": "bytes 2-5/9"}
+
+
+def test_a_date_tells_versions_apart_if_it_was_a_second_ago_at_least() -> None:
+    for moment, modified in (("00:00:01", OLD), ("00:00:00", None), ("12:00:00", OLD)):
+        headers = {"content-length": "9", "last-modified": OLD, "date": f"Wed, 01 Jan 2025 {moment} GMT"}
+        assert Version.of(200, headers) == Version(9, modified=modified)
+    assert DATED.validator == OLD
+    assert DATED.is_surely(Version(9, modified=OLD))
+    assert not DATED.is_surely(Version(9, modified=NEW))
+    assert not DATED.is_surely(None)
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "headers", "verdict"),
+    [
+        (TAGGED, 206, PIECE, Verdict.PIECE),
+        (TAGGED, 206, {**PIECE, "etag": '"a"'}, Verdict.PIECE),
+        (TAGGED, 206, {**PIECE, "etag": '"b"'}, Verdict.CHANGED),
+        (TAGGED, 206, {**PIECE, "content-length": "4"}, Verdict.PIECE),
+        (TAGGED, 206, {**PIECE, "content-length": "5"}, Verdict.UNUSABLE),
+        (TAGGED, 206, {"content-range": "bytes 2-3/9"}, Verdict.PIECE),
+        (TAGGED, 206, {"content-range": "bytes 2-2/9"}, Verdict.PIECE),
+        (TAGGED, 206, {"content-range": "bytes 2-1/9"}, Verdict.UNUSABLE),
+        (TAGGED, 206, {"content-range": "bytes 2-6/9"}, Verdict.UNUSABLE),
+        (TAGGED, 206, {"content-range": "bytes 1-5/9"}, Verdict.UNUSABLE),
+        (TAGGED, 206, {"content-range": "bytes 2-5/8"}, Verdict.CHANGED),
+        (TAGGED, 206, {"content-range": "bytes 2-5/*"}, Verdict.UNUSABLE),
+        (TAGGED, 206, {"content-length": "9"}, Verdict.UNUSABLE),
+        (TAGGED, 204, {"content-length": "9"}, Verdict.UNUSABLE),
+        (TAGGED, 302, {"content-range": "bytes 2-5/9", "content-length": "9"}, Verdict.UNUSABLE),
+        (TAGGED, 416, {}, Verdict.CHANGED),
+        (TAGGED, 416, {"content-range": "bytes */9", "etag": '"a"'}, Verdict.CHANGED),
+        (TAGGED, 200, {"content-length": "9", "etag": '"a"'}, Verdict.WHOLE),
+        (TAGGED, 200, {"content-length": "9"}, Verdict.CHANGED),
+        (TAGGED, 200, {"etag": '"a"'}, Verdict.CHANGED),
+        (DATED, 206, {**PIECE, "last-modified": OLD, "date": LATER}, Verdict.PIECE),
+        (DATED, 206, {**PIECE, "last-modified": NEW, "date": LATER}, Verdict.CHANGED),
+        (DATED, 206, PIECE, Verdict.PIECE),
+        (DATED, 200, {"content-length": "9", "last-modified": OLD, "date": LATER}, Verdict.WHOLE),
+        (DATED, 200, {"content-length": "9", "last-modified": NEW, "date": LATER}, Verdict.CHANGED),
+        (DATED, 200, {"content-length": "9"}, Verdict.CHANGED),
+        (Version(9), 200, {"content-length": "9", "etag": '"b"'}, Verdict.WHOLE),
+        (Version(9), 200, {"content-length": "8"}, Verdict.CHANGED),
+    ],
+)
+def test_what_an_answer_means(version: Version, status: int, headers: dict[str, str], verdict: Verdict) -> None:
+    assert judge(status, headers, 2, 6, version) is verdict
+
+
+def test_what_is_there_is_counted() -> None:
+    part = Part(TAGGED, [(2, 5), (6, 9)])
+    assert (part.present, part.is_whole) == (6, False)
+    assert Part(TAGGED, [(0, 9)]).is_whole
+
+
+def test_an_answer_of_too_much_tells_the_size() -> None:
+    headers = {"content-range": "bytes */9", "content-length": "30", "etag": '"a"'}
+    assert Version.of(416, headers) == TAGGED
+    assert Version.of(416, {"content-length": "30"}) is None
+
+
+@pytest.mark.parametrize(
+    ("notes", "read"),
+    [
+        ({}, True),
+        ({"done": [[0, 3], [4, 9]]}, True),
+        ({"done": [[0, 3], [3, 9]]}, False),
+        ({"done": [[4, 9], [0, 3]]}, False),
+        ({"done": [[0, 10]]}, False),
+        ({"done": [[3, 3]]}, False),
+        ({"done": [[0, 3, 4]]}, False),
+        ({"done": [[0, 3.0]]}, False),
+        ({"size": 0}, True),
+        ({"size": -1}, False),
+        ({"size": True}, False),
+        ({"etag": 5}, False),
+        ({"modified": 5}, False),
+        ({"format": 2}, False),
+    ],
+)
+def test_notes_are_read_only_if_they_can_be_right(notes: dict[str, Any], read: bool) -> None:
+    given = {**Part(Version(9, '"a"')).to_dict(), **notes}
+    assert (Part.from_dict(given) is not None) is read

@@ -1,0 +1,93 @@
+"""What a caller gives, checked before anything is sent. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from math import inf
+from typing import Any
+
+from civitai_ext._checks import check_types
+from civitai_ext.errors import InvalidRequest
+
+__all__ = ["a_count", "a_function", "a_mapping", "a_moment", "a_switch", "texts"]
+
+
+def a_switch(name: str, on: Any) -> bool:
+    """What is on or off.
+
+    Raises:
+        InvalidRequest: It is something else, such as a text, which would count as on.
+    """
+    if not isinstance(on, bool):
+        raise InvalidRequest(f"{name} is {on!r}; it is either True or False")
+    return on
+
+
+def a_count(name: str, value: Any, least: float = -inf, most: float = inf) -> int:
+    """A whole number.
+
+    Raises:
+        InvalidRequest: It is something else, or beyond the limits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        limits = "" if least == -inf else f", {least} or more" if most == inf else f", {least} to {most}"
+        raise InvalidRequest(f"{name} is {value!r}; it takes an integer{limits}")
+    return value
+
+
+def a_moment(name: str, value: Any) -> datetime | None:
+    """A moment; of a date its first one, in UTC. None for what was not said.
+
+    Raises:
+        InvalidRequest: It is something else, such as a text, which may be read in more than one way.
+
+    >>> a_moment("from_date", date(2026, 8, 1)).isoformat()
+    '2026-08-01T00:00:00+00:00'
+    """
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, date):
+        raise InvalidRequest(
+            f"{name} is {value!r}; it takes a datetime or a date", hint="`datetime.fromisoformat` makes one of a text."
+        )
+    return datetime.combine(value, time(), UTC)
+
+
+def a_function(name: str, value: Callable[..., object] | None) -> None:
+    """Check what is to be called later.
+
+    Raises:
+        InvalidRequest: It cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise InvalidRequest(f"{name} is {value!r}; it takes a function")
+
+
+def a_mapping(name: str, value: Any) -> dict[str, Any]:
+    """Values of the caller's own, which JSON can hold.
+
+    Raises:
+        InvalidRequest: It is no map, or something in it is nothing for JSON; the message says what and where.
+
+    >>> a_mapping("metadata", {"rating": 5})
+    {'rating': 5}
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"{name} is {value!r}; it takes a dict")
+    check_types(value, name)
+    return dict(value)
+
+
+def texts(name: str, values: Any) -> list[str]:
+    """Several texts, each with something in it.
+
+    Raises:
+        InvalidRequest: It is something else, such as a single text.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
+        raise InvalidRequest(f"{name} is {values!r}; it takes a list of texts")
+    for value in values:
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidRequest(f"{name} holds {value!r}; it takes texts")
+    return list(values)
