@@ -8,6 +8,7 @@ from __future__ import annotations
 import colorsys
 import io
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -98,6 +99,18 @@ class Resized:
             kept = self.parameters or str(image.info.get("parameters", ""))
             resized = image.convert("RGB").resize((self.width, self.height), Image.Resampling.BICUBIC)
         return _encode(resized, self.format, kept)
+
+
+def generation_data(prompt: str, negative_prompt: str, facts: Mapping[str, object]) -> str:
+    """Write how a picture was made, as the A1111 web UI does.
+
+    >>> print(generation_data("a cat", "dogs", {"Steps": 20, "Seed": 1}))
+    a cat
+    Negative prompt: dogs
+    Steps: 20, Seed: 1
+    """
+    lines = [prompt, *([f"Negative prompt: {negative_prompt}"] if negative_prompt else [])]
+    return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in facts.items())])
 
 
 def measure(content: bytes) -> tuple[int, int, str]:
