@@ -35,6 +35,7 @@ from civitai_api.generator.models import (
 from civitai_api.orchestration.models import Blob
 from civitai_api.runtime import UNSET, Request, Unset
 from civitai_ext._backoff import is_throttled
+from civitai_ext._disk import Exists
 from civitai_ext._filters import a_segment
 from civitai_ext._job_states import (
     is_late,
@@ -49,7 +50,7 @@ from civitai_ext._job_states import (
 from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._outputs import blob_stem
 from civitai_ext._reading import models_in, number, record, text
-from civitai_ext._sync.blob_files import Exists, has_run_out, save_blob
+from civitai_ext._sync.blob_files import has_run_out, save_blob
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together
