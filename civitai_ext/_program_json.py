@@ -55,13 +55,14 @@ def read_json(said: Mapping[str, Any], keyword: str, texts: Mapping[str, str]) -
     if program == "Fooocus" and (match := _SIDES.fullmatch(text(said.get("resolution")))):
         found["Size"] = f"{match[1]}x{match[2]}"
     if program == "Civitai":
-        used = found.pop("resources", None)
-        found["civitaiResources"] = [
+        listed = found.pop("resources", None)
+        used = [record(each) for each in listed] if isinstance(listed, list) else []
+        resources = [
             {"modelVersionId": each["modelVersionId"], **_weight(each.get("strength"))}
-            for each in (used if isinstance(used, list) else [])
-            if "modelVersionId" in record(each)
+            for each in used
+            if "modelVersionId" in each
         ]
-        return found
+        return found | ({"civitaiResources": resources} if resources else {})
     if program == "InvokeAI" and (model := _model(said.get("model"))):
         found["Model"] = model
     resources = [{"type": "lora", "name": name, **_weight(weight)} for name, weight in _networks(said, program) if name]
