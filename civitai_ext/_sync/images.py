@@ -267,7 +267,8 @@ def _stem(image: Image) -> str:
     """What the file of an image is called, without its suffix."""
     if isinstance(image.id, int):
         return str(image.id)
-    return image.key or Path(safe_name(urlsplit(image.url).path.rpartition("/")[2], fallback="image")).stem
+    last = text(image.url).partition("?")[0].rpartition("/")[2]
+    return image.key or Path(safe_name(last, fallback="image")).stem
 
 
 def _present(folder: Path, stem: str) -> Path | None:

@@ -6,6 +6,7 @@ The tests are called after the methods: `test_images__list` is about `civitai.im
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,13 @@ def test_images__list(civitai: Civitai) -> None:
 def test_images__get(civitai: Civitai) -> None:
     (listed,) = civitai.images.list(limit=1)
     assert civitai.images.get(listed.id).id == listed.id
+
+
+def test_images__download(civitai: Civitai, tmp_path: Path) -> None:
+    key = civitai.uploads.image(PIXEL, filename="pixel.png", mime_type="image/png")
+    path = civitai.images.download(f"{civitai.config.site_url}/media/{key}/original=true/pixel.jpeg", tmp_path)
+    assert path.name == f"{key}.png"
+    assert path.read_bytes() == PIXEL
 
 
 def test_creators__list(civitai: Civitai) -> None:
