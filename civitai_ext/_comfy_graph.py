@@ -7,7 +7,7 @@ is certain is taken: where several samplers begin a picture, only what all of th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
 from civitai_ext._reading import record, text
@@ -21,12 +21,7 @@ _LONGEST_WAY: Final = 64
 # Names of inputs; nodes are told by them, as there are thousands of classes. The first that is there counts.
 _MODELS: Final = ("ckpt_name", "unet_name", "base_ckpt_name")
 _ENCODED: Final = ("text", "text_g", "text_l", "clip_l", "t5xxl")
-_NUMBERS: Final = ("seed", "noise_seed", "value", "int", "float", "number", "Number")
-_VALUES: Final = {
-    str: ("sampler_name", "scheduler", "text", "string", "value", "prompt", "STRING"),
-    int: _NUMBERS,
-    float: _NUMBERS,
-}
+_HELD: Final = frozenset({"value", "text", "string", "STRING", "prompt", "int", "float", "number", "Number"})
 _SAMPLER: Final[Mapping[str, tuple[tuple[str, ...], str, type]]] = {
     # by key of the API: inputs of the sampler, or of what is plugged into another input of it
     "steps": (("steps",), "sigmas", int),
@@ -59,19 +54,19 @@ def read_graph(value: Mapping[str, Any]) -> dict[str, Any]:
     ... })["prompt"]
     'a cat'
     """
-    graph = {id: _inputs(node) for id, node in value.items() if _inputs(node)}
-    samplers = {id for id, inputs in graph.items() if _is_sampler(inputs)}
+    graph = {id: _inputs(node) for id, node in value.items() if "inputs" in record(node)}
+    samplers = [id for id, inputs in graph.items() if _is_sampler(inputs)]
     if len(graph) > _MOST_NODES or len(samplers) > _MOST_SAMPLERS:
         return {}
-    firsts = [graph[id] for id in samplers if not _before(graph, graph[id]) & samplers]
+    firsts = [graph[id] for id in samplers if _before(graph, graph[id]).isdisjoint(samplers)]
     described = [_described(graph, inputs) for inputs in firsts]
     common = described[0].items() if described else ()
     return {key: each for key, each in common if all(other.get(key) == each for other in described)}
 
 
-def _inputs(node: Any) -> Mapping[str, Any]:
+def _inputs(node: Mapping[str, Any]) -> Mapping[str, Any]:
     # What this class is given is multiplied by zero.
-    return {} if "ZeroOut" in text(record(node).get("class_type")) else record(record(node).get("inputs"))
+    return {} if "ZeroOut" in text(node.get("class_type")) else record(node["inputs"])
 
 
 def _is_sampler(inputs: Mapping[str, Any]) -> bool:
@@ -84,11 +79,13 @@ def _described(graph: Graph, sampler: Mapping[str, Any]) -> dict[str, Any]:
     guider = _node(graph, sampler.get("guider")) or sampler
     for key, role in {"prompt": "positive", "negativePrompt": "negative"}.items():
         link = guider.get("conditioning") if role == "positive" and role not in guider else guider.get(role)
-        if said := ", ".join(dict.fromkeys(_prompts(graph, link, role))):
-            found[key] = said
+        said = dict.fromkeys(_prompts(graph, link, role))
+        if None not in said and (prompt := ", ".join(filter(None, said))):
+            found[key] = prompt
     for key, (names, part, kind) in _SAMPLER.items():
-        values = (_value(graph, inputs, names, kind) for inputs in (sampler, _node(graph, sampler.get(part))))
-        if (value := next((value for value in values if value is not None), None)) is not None:
+        held = {**_node(graph, sampler.get(part)), **sampler}
+        value = _value(graph, next((held[name] for name in names if name in held), None), kind, *names)
+        if value is not None:
             found[key] = value
     resources = list(_resources(graph, guider.get("model") or sampler.get("model")))
     models = [each["name"] for each in resources if each["type"] == "model"]
@@ -112,13 +109,18 @@ def _node(graph: Graph, link: Any) -> Mapping[str, Any]:
 
 
 def _way(graph: Graph, link: Any, *names: str) -> Iterator[Mapping[str, Any]]:
-    """The inputs of the nodes on the way back, by inputs of these names, or where there is only one way."""
-    for _ in range(_LONGEST_WAY):
-        if not (inputs := _node(graph, link)):
-            return
+    """The inputs of the nodes on the way back by inputs of these names, or through nodes that have no other."""
+    seen: set[str] = set()
+    while (inputs := _node(graph, link)) and link[0] not in seen:
+        seen.add(link[0])
         yield inputs
-        links = [each for each in inputs.values() if _is_link(each)]
-        link = next((inputs[name] for name in names if name in inputs), links[0] if len(links) == 1 else None)
+        link = next((inputs[name] for name in names if name in inputs), _alone(inputs))
+
+
+def _alone(inputs: Mapping[str, Any]) -> Any:
+    """What is plugged into a node that has no other input: it hands that on."""
+    only = next(iter(inputs.values())) if len(inputs) == 1 else None
+    return only if _is_link(only) else None
 
 
 def _before(graph: Graph, inputs: Mapping[str, Any]) -> set[str]:
@@ -136,11 +138,20 @@ def _before(graph: Graph, inputs: Mapping[str, Any]) -> set[str]:
 # ------------------------------------------------------------------------------------------------------ what it says
 
 
-def _value(graph: Graph, inputs: Mapping[str, Any], names: Sequence[str], kind: type) -> Any:
-    """The value of the first of these inputs that is there, or of what is plugged into it."""
-    value = next((inputs[name] for name in names if name in inputs), None)
-    for held in _way(graph, value):
-        value = next((held[name] for name in _VALUES[kind] if name in held), None)
+def _value(graph: Graph, value: Any, kind: type, *names: str) -> Any:
+    """A value, or that of the node that is plugged in; None if that node makes it of others.
+
+    A node holds it under one of the names, or under a usual one and has no other of its kind.
+    """
+    for _ in range(_LONGEST_WAY):
+        if not _is_link(value):
+            break
+        inputs = _node(graph, value)
+        usual = {name: each for name, each in inputs.items() if _is_link(each) or _is(each, kind)}
+        usual = {name: each for name, each in usual.items() if not name.startswith("text_")}  # what a node has shown
+        value = next((inputs[name] for name in names if name in inputs), _alone(inputs))
+        if value is None and len(usual) == 1 and usual.keys() <= _HELD:
+            (value,) = usual.values()
     return value if _is(value, kind) else None
 
 
@@ -150,39 +161,29 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _prompts(graph: Graph, link: Any, role: str) -> Iterator[str]:
-    """The texts from which a conditioning is made."""
+def _prompts(graph: Graph, link: Any, role: str) -> Iterator[str | None]:
+    """The texts from which a conditioning is made; None for one that is not certain."""
     seen: set[str] = set()
     todo = [link]
     while todo:
         link = todo.pop()
-        if isinstance(link, str):
-            yield link
-        if not _is_link(link) or link[0] in seen:
-            continue
-        seen.add(link[0])
-        inputs = _node(graph, link)
-        encoded = [inputs[name] for name in _ENCODED if name in inputs]
-        if encoded:
-            yield from filter(None, (_text(graph, each) for each in encoded))
-        elif role in inputs:
-            todo.append(inputs[role] if _is_link(inputs[role]) else text(inputs[role]))
-        else:
-            links = {name: each for name, each in inputs.items() if _is_link(each)}
-            todo += [each for name, each in links.items() if name.startswith("cond") or len(links) == 1][::-1]
-
-
-def _text(graph: Graph, value: Any) -> str:
-    """A text, or that of the node that is plugged in; an empty one if that node makes it of several."""
-    for _ in range(_LONGEST_WAY):
-        if not _is_link(value):
-            break
-        inputs = _node(graph, value)
-        parts = {name: each for name, each in inputs.items() if isinstance(each, str) or _is_link(each)}
-        parts = {name: each for name, each in parts.items() if not name.startswith("text_")}  # what a node has shown
-        name = "populated_text" if "populated_text" in parts else next(iter(parts), "")
-        value = parts[name] if name == "populated_text" or (len(parts) == 1 and name in _VALUES[str]) else None
-    return text(value)
+        if not _is_link(link):
+            yield text(link)
+        elif link[0] not in graph:
+            yield None
+        elif link[0] not in seen:
+            seen.add(link[0])
+            inputs = graph[link[0]]
+            parts = [each for name, each in inputs.items() if name.startswith("cond") and _is_link(each)]
+            parts = parts or [each for each in (_alone(inputs),) if each]
+            if encoded := [inputs[name] for name in _ENCODED if name in inputs]:
+                yield from (_value(graph, each, str, "populated_text") for each in encoded)
+            elif role in inputs:
+                todo.append(inputs[role])
+            elif parts:
+                todo += parts[::-1]
+            elif inputs:
+                yield None
 
 
 def _resources(graph: Graph, link: Any) -> Iterator[dict[str, Any]]:
@@ -210,7 +211,9 @@ def _file(value: Any) -> str:
 
 def _size(graph: Graph, link: Any) -> dict[str, Any]:
     for inputs in _way(graph, link, "samples", "latent"):
-        sides = [_value(graph, inputs, (name, f"empty_latent_{name}"), int) for name in ("width", "height")]
+        sides = [
+            _value(graph, inputs.get(name, inputs.get(f"empty_latent_{name}")), int) for name in ("width", "height")
+        ]
         if all(isinstance(side, int) and side > 0 for side in sides):
             return dict(zip(("width", "height"), sides, strict=True))
     return {}

@@ -1,7 +1,7 @@
 """The texts in the containers PNG, JPEG and WebP, read without the picture itself.
 
-Own code, because the kept libraries go through Pillow, which has to decode a whole PNG to find what is written behind
-its pixels, and trusts what a file says of itself further than this must.
+Own code, because `sd-parsers` and the like go through Pillow, which has to decode a whole PNG to find what is written
+behind its pixels.
 
 Files are hostile until read: every length is checked before anything of it is read, what is compressed is unpacked up
 to a limit, and a file that is cut or broken gives what came before that.
@@ -14,13 +14,13 @@ import zlib
 from collections.abc import Iterator
 from html import unescape
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import BinaryIO, Final
 
 import attrs
 
-__all__ = ["LONGEST_TEXT", "Readable", "texts_in"]
+__all__ = ["texts_in"]
 
-LONGEST_TEXT: Final = 4 * 1024 * 1024
+_LONGEST_TEXT: Final = 4 * 1024 * 1024
 """Bytes of a text at most, packed or not. Longer ones are passed over; graphs of ComfyUI have some 100 KB."""
 
 _MOST_TEXTS: Final = 64
@@ -40,19 +40,11 @@ _TAGS: Final = {0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model", _US
 _MOST_TAGS: Final = 512
 
 
-class Readable(Protocol):
-    """A file that is open for reading bytes."""
-
-    def read(self, size: int, /) -> Any:
-        """Give the next bytes."""
-        ...
-
-
 @attrs.frozen
 class _Input:
     """A file that is read from where it stands, forwards."""
 
-    file: Any
+    file: BinaryIO
 
     def exactly(self, size: int) -> bytes:
         """Give the next bytes; none if the file ends before them."""
@@ -73,7 +65,7 @@ class _Input:
                 size -= len(piece)
 
 
-def texts_in(file: Readable) -> dict[str, str]:
+def texts_in(file: BinaryIO) -> dict[str, str]:
     r"""Give the texts in a picture by their keywords, the first of each; none if it is no PNG, JPEG or WebP.
 
     Those of EXIF, and what XMP says instead of it, have the names of their tags; the comment of a JPEG is `Comment`.
@@ -106,7 +98,7 @@ def texts_in(file: Readable) -> dict[str, str]:
     for keyword, value in islice(parts, _MOST_TEXTS):
         if value := value.strip("\0"):
             found.setdefault(keyword, value)
-        if sum(map(len, found.values())) > 2 * LONGEST_TEXT:
+        if sum(map(len, found.values())) > 2 * _LONGEST_TEXT:
             break
     return found
 
@@ -120,7 +112,7 @@ def _in_png(source: _Input) -> Iterator[tuple[str, str]]:
         length, kind = int.from_bytes(head[:4]), head[4:]
         if not kind.isalpha() or kind == b"IEND" or length >= 2**31:
             return
-        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"eXIf") or length > LONGEST_TEXT:
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"eXIf") or length > _LONGEST_TEXT:
             source.skip(length + 4)
             continue
         data = source.exactly(length)
@@ -151,7 +143,7 @@ def _unpacked(data: bytes) -> bytes:
     """Unpack what is not longer than a text may be; nothing if it is longer or broken."""
     unpacker = zlib.decompressobj()
     try:
-        found = unpacker.decompress(data, LONGEST_TEXT)
+        found = unpacker.decompress(data, _LONGEST_TEXT)
     except zlib.error:
         return b""
     return found if unpacker.eof else b""
@@ -202,7 +194,7 @@ def _in_webp(source: _Input) -> Iterator[tuple[str, str]]:
         if not head:
             return
         kind, length = head[:4], int.from_bytes(head[4:], "little")
-        if kind in (b"EXIF", b"XMP ") and length <= LONGEST_TEXT:
+        if kind in (b"EXIF", b"XMP ") and length <= _LONGEST_TEXT:
             data = source.exactly(length)
             if kind == b"EXIF":
                 yield from _in_exif(data)

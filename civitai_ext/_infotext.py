@@ -27,7 +27,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40
 
 _END: Final = re.compile(r"[,\n]")
 
-_LONGEST_DETAILS: Final = 256 * 1024
+_LONGEST_DETAILS: Final = 64 * 1024
 _LONGEST_NAME: Final = 100
 _MOST_DETAILS: Final = 1000
 

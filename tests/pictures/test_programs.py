@@ -42,6 +42,11 @@ def basic(**changes: Node) -> Graph:
     }  # fmt: skip
 
 
+def linked(**inputs: Any) -> Node:
+    """The sampler of that graph with some of its inputs plugged in."""
+    return node("KSampler", **{**basic()["3"]["inputs"], **inputs})
+
+
 BASIC: dict[str, Any] = {
     "prompt": "a cat",
     "negativePrompt": "dogs",
@@ -147,7 +152,7 @@ def test_a_loader_that_holds_the_prompts() -> None:
     ("changes", "expected"),
     [
         # What is on the way from the texts to the sampler.
-        ({"n3": {**basic()["3"], "inputs": {**basic()["3"]["inputs"], "positive": ["20", 0], "negative": ["20", 1]}},
+        ({"n3": linked(positive=["20", 0], negative=["20", 1]),
           "n20": node("ControlNetApplyAdvanced", positive=["6", 0], negative=["7", 0], control_net=["21", 0],
                       image=["22", 0])},
          {}),
@@ -164,9 +169,25 @@ def test_a_loader_that_holds_the_prompts() -> None:
          {"prompt": "a"}),
         ({"n6": node("CLIPTextEncode", text=["20", 0]),
           "n20": node("StringReplace", string="a cat", find="a", replace="b")}, {"prompt": None}),
+        ({"n6": node("CLIPTextEncodeSDXL", text_g=["20", 0], text_l="a part"),
+          "n20": node("StringConcatenate", string_a="a", string_b="b", delimiter=" ")}, {"prompt": None}),
+        ({"n6": node("ConditioningConcat", conditioning_to=["20", 0], conditioning_from=["21", 0]),
+          "n20": node("CLIPTextEncode", text="a part"), "n21": node("LoadConditioning", name="b")}, {"prompt": None}),
+        ({"n6": node("ConditioningConcat", conditioning_to=["20", 0], conditioning_from=["21", 0]),
+          "n20": node("CLIPTextEncode", text="all"), "n21": node("CLIPTextEncode", text="")}, {"prompt": "all"}),
+        ({"n6": node("CLIPTextEncode", text=["20", 0]), "n20": node("LoadText", file="a.txt")}, {"prompt": None}),
         ({"n6": node("CLIPTextEncode", text=["6", 0])}, {"prompt": None}),
         ({"n6": node("CLIPTextEncode", text=["99", 0])}, {"prompt": None}),
         ({"n6": node("CLIPTextEncode", text=5)}, {"prompt": None}),
+        # Numbers and words that are made by other nodes.
+        ({"n3": linked(seed=["20", 0], steps=["21", 0], cfg=["23", 0], sampler_name=["24", 0], scheduler=["24", 1]),
+          "n20": node("Seed (rgthree)", seed=9), "n21": node("MathExpression|pysssss", expression="a*2", a=["22", 0]),
+          "n22": node("PrimitiveInt", value=4), "n23": node("Reroute", **{"": ["25", 0]}),
+          "n24": node("Sampler Selector", sampler_name="lcm", scheduler="simple"),
+          "n25": node("PrimitiveFloat", value=2.5)},
+         {"seed": 9, "steps": None, "cfgScale": 2.5, "sampler": "lcm", "scheduler": "simple"}),
+        ({"n5": node("EmptyLatentImage", width=["20", 0], height=["20", 1]),
+          "n20": node("CR Aspect Ratio", width=512, height=512, aspect_ratio="4:3")}, {"width": None, "height": None}),
         # Models and what changes them.
         ({"n11": node("Power Lora Loader (rgthree)", lora_1={"on": True, "lora": "c", "strength": 0.5},
                       lora_2={"on": False, "lora": "d", "strength": 1}, model=["4", 0])},
@@ -196,8 +217,7 @@ def test_what_is_certain_of_a_graph(changes: dict[str, Node], expected: dict[str
 
 
 def test_of_two_beginnings_only_what_both_say() -> None:
-    other = {"inputs": {**basic()["3"]["inputs"], "seed": 6, "steps": 21}, "class_type": "KSampler"}
-    found = of_graph(basic(n20=other))
+    found = of_graph(basic(n20=linked(seed=6, steps=21)))
     assert found == {name: value for name, value in BASIC.items() if name not in ("seed", "steps")}
 
 
