@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,19 @@ async def test_what_a_step_makes_of_a_picture_still_says_it(civitai: AsyncCivita
         meta = read_image_meta(path)
         assert meta is not None
         assert (meta.prompt, meta.seed) == ("a cat astronaut", 5)
+
+
+async def test_what_a_graph_gives_says_which_graph(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    graph = {
+        "1": {"classType": "CLIPTextEncode", "inputs": {"text": "a cat astronaut"}},
+        "2": {"classType": "KSampler", "inputs": {"seed": 9, "steps": 20, "positive": ["1", 0]}},
+    }
+    done = await (await civitai.workflows.submit({"$type": "comfy", "input": {"comfyWorkflow": graph}})).wait()
+    (path,) = await done.save(tmp_path)
+    meta = read_image_meta(path)
+    assert meta is not None
+    assert (meta.prompt, meta.seed, meta.steps) == ("a cat astronaut", 9, 20)
+    assert json.loads(str(meta["comfy"]))["prompt"]["2"]["class_type"] == "KSampler"
 
 
 # ---------------------------------------------------------------------------------------------------- from other hosts
