@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from civitai_ext.hashing import Hasher as Hasher
     from civitai_ext.hashing import hash_file as hash_file
     from civitai_ext.hashing import hash_files as hash_files
+    from civitai_ext.image_meta import read_image_meta as read_image_meta
     from civitai_ext.jobs import image_job as image_job
     from civitai_ext.levels import BrowsingLevel as BrowsingLevel
     from civitai_ext.levels import NsfwLevel as NsfwLevel
@@ -80,6 +81,7 @@ __all__ = [
     "hash_file",
     "hash_files",
     "image_job",
+    "read_image_meta",
     "read_safetensors",
 ]
 
@@ -112,6 +114,7 @@ _WHERE = {
     "hash_file": "hashing",
     "hash_files": "hashing",
     "image_job": "jobs",
+    "read_image_meta": "image_meta",
     "read_safetensors": "safetensors",
 }
 

@@ -6,7 +6,7 @@ import mimetypes
 import re
 from typing import Final
 
-__all__ = ["START", "media_type_of", "suffix_for"]
+__all__ = ["MEDIA_SUFFIXES", "START", "SUFFIX_BY_KIND", "may_be_medium", "media_type_of", "suffix_for"]
 
 START: Final = 512
 """How many bytes from the beginning of a file are enough to tell what it is."""
@@ -27,6 +27,15 @@ _MAGIC: Final = (
     (re.compile(rb"glTF"), "model/gltf-binary"),
     (re.compile(rb"PK\x03\x04"), "application/zip"),
 )
+
+# Of these the suffix is certain, and not what is in them.
+_CONTAINERS: Final = (
+    (re.compile(rb"\x1aE\xdf\xa3.{0,64}webm", re.DOTALL), ".webm"),
+    (re.compile(rb"\x1aE\xdf\xa3.{0,64}matroska", re.DOTALL), ".mkv"),
+    (re.compile(rb"OggS"), ".ogg"),
+)
+
+_MEDIA: Final = ("image", "video", "audio")
 
 _SUFFIXES: Final = {
     "image/png": ".png",
@@ -49,6 +58,15 @@ _SUFFIXES: Final = {
     "application/x-tar": ".tar",
 }
 
+MEDIA_SUFFIXES: Final = (
+    *(suffix for media_type, suffix in _SUFFIXES.items() if media_type.partition("/")[0] in _MEDIA),
+    *(".jpg", ".mkv"),
+)
+"""The suffixes of pictures, videos and sounds."""
+
+SUFFIX_BY_KIND: Final = {"image": ".jpeg", "video": ".mp4", "audio": ".mp3", "model3d": ".glb"}
+"""The usual suffixes of what is known by its kind alone."""
+
 
 def suffix_for(media_type: str, start: bytes = b"") -> str:
     """Give the suffix of a file by its first bytes, else by its declared type; empty if neither is known.
@@ -56,7 +74,25 @@ def suffix_for(media_type: str, start: bytes = b"") -> str:
     >>> suffix_for("image/jpeg", b"GIF89a"), suffix_for("audio/ogg"), suffix_for("text/x")
     ('.gif', '.ogg', '')
     """
-    return _SUFFIXES.get(_sniffed(start) or media_type, "")
+    container = next((suffix for magic, suffix in _CONTAINERS if magic.match(start)), "")
+    return container or _SUFFIXES.get(_sniffed(start) or media_type, "")
+
+
+def may_be_medium(media_type: str, start: bytes) -> bool:
+    """Tell whether a file is a picture, a video or a sound, or at least may be, by its declared type and first bytes.
+
+    >>> may_be_medium("text/plain", b"GIF89a"), may_be_medium("image/png", b"{}"), may_be_medium("text/plain", b"?")
+    (True, False, False)
+    """
+    if sniffed := _sniffed(start):
+        return _is_medium(sniffed)
+    if start.lstrip()[:1] in (b"{", b"<") and media_type != "image/svg+xml":
+        return False
+    return _is_medium(media_type) or media_type in ("", "application/octet-stream", "binary/octet-stream")
+
+
+def _is_medium(media_type: str) -> bool:
+    return media_type.partition("/")[0] in _MEDIA
 
 
 def media_type_of(start: bytes, name: str = "") -> str:

@@ -13,7 +13,7 @@ import attrs
 from civitai_api.orchestration.models import Blob, Workflow, WorkflowStep
 from civitai_api.runtime import ApiModel
 from civitai_ext._file_names import safe_name, same_name
-from civitai_ext._media import media_type_of, suffix_for
+from civitai_ext._media import SUFFIX_BY_KIND, media_type_of, suffix_for
 from civitai_ext._reading import models_in, text
 from civitai_ext.errors import InvalidRequest
 
@@ -35,7 +35,6 @@ _ERROR_PAGE = re.compile(
     rb"""\s*(?:<!doctype\ html|<html|\{\s*"(?:error|errors|message|title|detail|status|traceId)"\s*:)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_BY_KIND = {"image": ".jpeg", "video": ".mp4", "audio": ".mp3", "model3d": ".glb"}
 
 
 _TEXTS: Mapping[str, str] = {
@@ -216,7 +215,7 @@ def suffix_of(media_type: str, blob: Blob, url: str, start: bytes = b"") -> str:
     for name in (text(blob.id), unquote(url.partition("?")[0])):
         if match := _SUFFIX.search(name):
             return match[0].lower()
-    return _BY_KIND.get(text(blob.type), ".bin")
+    return SUFFIX_BY_KIND.get(text(blob.type), ".bin")
 
 
 def is_error_page(media_type: str, start: bytes) -> bool:

@@ -518,6 +518,18 @@ class _Medium:
         kind = text(getattr(self, "type", ""))
         return kind == "video" if kind else _path(getattr(self, "url", "")).endswith((".mp4", ".webm"))
 
+    @property
+    def key(self) -> str | None:
+        """The key of its file on the image CDN, which looks like a UUID; None if its URL is another.
+
+        >>> url = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA/b2e2bdc0-e20d-4c6f-9570-570ff47af635/width=600/1.jpeg"
+        >>> Image.from_dict({"url": url}).key
+        'b2e2bdc0-e20d-4c6f-9570-570ff47af635'
+        """
+        url = text(getattr(self, "url", ""))
+        match = _CDN_URL.fullmatch(url)
+        return url if _BARE_KEY.fullmatch(url) else match[1].rpartition("/")[2] if match else None
+
     def url_at(
         self, width: int | None = None, *, height: int | None = None, original: bool = False, still: bool = False
     ) -> str | None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 import attrs
 
 from civitai_api.orchestration.api.blobs import refresh_blob
-from civitai_ext._async.http import AsyncStream
-from civitai_ext._async.signed_urls import refusal, with_retries
+from civitai_ext._async.media_files import AsyncContent, OnProgress, check_exists, fetched
+from civitai_ext._async.signed_urls import with_retries
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._disk import AsyncDisk, PartFile
-from civitai_ext._media import START
+from civitai_ext._disk import AsyncDisk, Exists, is_free
 from civitai_ext._options import CallOptions
-from civitai_ext._outputs import is_error_page, suffix_of
+from civitai_ext._outputs import suffix_of
 from civitai_ext._reading import text
 from civitai_ext.errors import (
     ApiError,
     AuthenticationError,
     BlobUnavailable,
-    InvalidRequest,
     NotFound,
     PermissionDenied,
     UnexpectedResponse,
@@ -32,84 +29,12 @@ from civitai_ext.errors import (
 if TYPE_CHECKING:
     from civitai_api.orchestration.models import Blob
 
-__all__ = ["LARGEST_IN_MEMORY", "Exists", "OnProgress", "has_run_out", "read_blob", "refreshed", "save_blob"]
+__all__ = ["LARGEST_IN_MEMORY", "has_run_out", "read_blob", "refreshed", "save_blob"]
 
 T = TypeVar("T")
 
 LARGEST_IN_MEMORY: Final = 256 * 1024 * 1024
 """Bytes that are read into memory at most, unless more are allowed."""
-
-_LONGEST_ERROR: Final = 64 * 1024
-
-Exists = Literal["error", "skip", "overwrite"]
-"""What to do if there is a file of the name already: raise `FileExistsError`, leave it and give its path, or put the
-new one in its place.
-"""
-
-OnProgress = Callable[[int, int | None], object]
-"""Called with how many bytes came and how many there are, None if the host does not say. A new try begins at 0."""
-
-
-class AsyncContent:
-    """The content of a blob on its way: known not to be a page in place of it, and in the end to be whole.
-
-    Attributes:
-        url: Where it comes from.
-        media_type: Its kind, as the host says; may be empty.
-        size: How many bytes it has; None if the host does not say.
-        start: Its first bytes.
-    """
-
-    def __init__(self, stream: AsyncStream, url: str) -> None:
-        self.url = url
-        self.media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
-        length = stream.headers.get("content-length", "")
-        self.size = int(length) if length.isascii() and length.isdecimal() else None
-        self.start = b""
-        self._status = stream.status
-        self._packed = stream.headers.get("content-encoding", "identity").strip().lower() != "identity"
-        self._rest = stream.chunks()
-
-    async def begin(self) -> None:
-        """Read its first bytes.
-
-        Raises:
-            UnexpectedResponse: It is not the content of a blob.
-        """
-        async for chunk in self._rest:
-            self.start += chunk
-            if len(self.start) >= START:
-                break
-        if is_error_page(self.media_type, self.start):
-            raise self._unexpected("a page or an error came in place of the file")
-        if self._packed:
-            raise self._unexpected("the file came compressed, which was not asked for")
-        if not self.start:
-            raise self._unexpected("the file is empty", truncated=True)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Give it piece by piece, its first bytes too.
-
-        Raises:
-            UnexpectedResponse: It was cut.
-        """
-        done = len(self.start)
-        yield self.start
-        async for chunk in self._rest:
-            done += len(chunk)
-            yield chunk
-        if self.size is not None and done != self.size:
-            raise self._unexpected(f"{done} bytes came of {self.size}", truncated=True)
-
-    def _unexpected(self, message: str, *, truncated: bool = False) -> UnexpectedResponse:
-        return UnexpectedResponse(
-            message,
-            status=self._status,
-            media_type=self.media_type,
-            truncated=truncated,
-            method="GET",
-            url=self.url,
-        )
 
 
 async def save_blob(
@@ -145,28 +70,14 @@ async def save_blob(
         OSError: The folder or the file cannot be written.
         UnexpectedResponse: The host gave something else than the blob, or half of it, or the URL is not one to fetch.
     """
-    if exists not in get_args(Exists):
-        raise InvalidRequest(f"exists is {exists!r}; it takes {', '.join(map(repr, get_args(Exists)))}")
-    if stem is None and not await AsyncDisk.run(_is_free, target, exists):
+    check_exists(exists)
+    if stem is None and not await AsyncDisk.run(is_free, target, exists):
         return target
 
     async def receive(content: AsyncContent) -> Path:
         suffix = suffix_of(content.media_type, blob, content.url, content.start)
         path = target if stem is None else target / f"{stem}{suffix}"
-        if not await AsyncDisk.run(_is_free, path, exists):
-            return path
-        part, done = PartFile(path.parent), 0
-        try:
-            async for chunk in content.chunks():
-                await AsyncDisk.run(part.write, chunk)
-                done += len(chunk)
-                if on_progress is not None:
-                    on_progress(done, content.size)
-            if await AsyncDisk.run(_is_free, path, exists):  # it may have come meanwhile
-                await AsyncDisk.run(part.become, path)
-            return path
-        finally:
-            await AsyncDisk.run(part.discard)
+        return await content.save(path, exists=exists, on_progress=on_progress)
 
     return await _received(transport, blob, receive, timeout)
 
@@ -260,18 +171,8 @@ async def _fetched(
     receive: Callable[[AsyncContent], Awaitable[T]],
     timeout: float | None,
 ) -> T:
-    url = text(blob.url)
-    if not transport.config.may_be_fetched(url):
-        raise UnexpectedResponse(f"the URL of blob {text(blob.id)} is not one to fetch", status=200, url=url)
     # A blob's URL carries its own credential, and its host refuses a second one.
-    headers = transport.headers_for(url, authenticated=False)
-    silence = transport.timeout if timeout is None else timeout
-    async with transport.http.stream("GET", url, headers=headers, timeout=silence) as stream:
-        if stream.status != 200:
-            raise refusal(await stream.read(_LONGEST_ERROR), "GET", url, "Ask for the blob again.")
-        content = AsyncContent(stream, url)
-        await content.begin()
-        return await receive(content)
+    return await fetched(transport, text(blob.url), receive, timeout=timeout, hint="Ask for the blob again.")
 
 
 async def _renew(transport: AsyncTransport, blob: Blob) -> None:
@@ -304,12 +205,3 @@ def has_run_out(moment: Any) -> bool:
 def _unavailable(blob: Blob, reason: str) -> BlobUnavailable:
     id = text(blob.id)
     return BlobUnavailable(f"Blob {id or 'without an id'} cannot be fetched: {reason}", blob_id=id, reason=reason)
-
-
-def _is_free(path: Path, exists: Exists) -> bool:
-    """Tell whether a file may be written; False if the one that is there is to stay."""
-    if exists == "overwrite" or not path.exists():
-        return True
-    if exists == "skip":
-        return False
-    raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))

@@ -19,11 +19,12 @@ from civitai_api.orchestration.api.blobs import (
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput, ConsumerBlobPresignResponse
 from civitai_api.runtime import UNSET
 from civitai_ext._answers import unexpected
-from civitai_ext._async.blob_files import LARGEST_IN_MEMORY, Exists, OnProgress, read_blob, refreshed, save_blob
+from civitai_ext._async.blob_files import LARGEST_IN_MEMORY, read_blob, refreshed, save_blob
+from civitai_ext._async.media_files import OnProgress
 from civitai_ext._async.output import AsyncOutput
 from civitai_ext._async.signed_urls import send_signed
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._disk import AsyncDisk, is_folder
+from civitai_ext._disk import AsyncDisk, Exists, is_folder
 from civitai_ext._filters import a_segment
 from civitai_ext._media import START, media_type_of
 from civitai_ext._options import CallOptions

@@ -18,13 +18,13 @@ import attrs
 
 from civitai_api.runtime import Response
 from civitai_ext._answers import error_for, unexpected
-from civitai_ext._async.blob_files import Exists, OnProgress
 from civitai_ext._async.http import AsyncStream
+from civitai_ext._async.media_files import OnProgress
 from civitai_ext._async.signed_urls import refusal, with_retries
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import delay_after
 from civitai_ext._config import origin_of
-from civitai_ext._disk import AsyncDisk
+from civitai_ext._disk import AsyncDisk, Exists, is_free
 from civitai_ext._part_files import ResumableFile
 from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
@@ -141,7 +141,7 @@ async def fetch(
         UnexpectedResponse: The answer cannot be used, or leads where nothing should be fetched from.
     """
     expected = Expected() if expected is None else expected
-    if not await AsyncDisk.run(_is_free, target, exists):
+    if not await AsyncDisk.run(is_free, target, exists):
         return await AsyncDisk.run(_kept, target)
     file = await AsyncDisk.run(ResumableFile, target, public_url(source))
     try:
@@ -164,7 +164,7 @@ async def fetch(
                 expected=should,
                 found=is_,
             )
-        if not await AsyncDisk.run(_is_free, target, exists):  # it may have come meanwhile
+        if not await AsyncDisk.run(is_free, target, exists):  # it may have come meanwhile
             await AsyncDisk.run(file.discard)
             return await AsyncDisk.run(_kept, target)
         await AsyncDisk.run(file.become_target)
@@ -554,15 +554,6 @@ async def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str
             raise OSError(errno.EIO, "The part file became shorter", str(file.path))
         at += count
     return hashes.digests()
-
-
-def _is_free(path: Path, exists: Exists) -> bool:
-    """Tell whether a file may be written; False if the one that is there is to stay."""
-    if exists == "overwrite" or not path.exists():
-        return True
-    if exists == "skip":
-        return False
-    raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
 
 
 def _kept(path: Path) -> Fetched:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from typing import Any, Unpack
+from pathlib import Path
+from typing import Any, Final, Unpack
+from urllib.parse import urlsplit
 
+from civitai_api.site import models as site
 from civitai_api.site.api.images import list_images
 from civitai_api.site.models import BaseModel, ImageSort, MediaType, NsfwLabel, Period
+from civitai_ext._async.media_files import AsyncContent, OnProgress, check_exists, fetched
 from civitai_ext._async.pager import AsyncPager, Page
+from civitai_ext._async.signed_urls import with_retries
 from civitai_ext._async.transport import AsyncTransport
+from civitai_ext._config import origin_of
+from civitai_ext._disk import AsyncDisk, Exists, is_folder, is_free
+from civitai_ext._file_names import safe_name
 from civitai_ext._filters import a_number, items_of, next_of, numbers, one_of, several, switches
+from civitai_ext._media import MEDIA_SUFFIXES, SUFFIX_BY_KIND, may_be_medium, suffix_for
 from civitai_ext._options import CallOptions, checked_options
+from civitai_ext._reading import text
+from civitai_ext._redact import public_url
 from civitai_ext.catalogue import Image
 from civitai_ext.errors import InvalidRequest, NotFound
 from civitai_ext.levels import BrowsingLevel, NsfwLevel
@@ -19,6 +31,10 @@ from civitai_ext.levels import BrowsingLevel, NsfwLevel
 __all__ = ["AsyncImages"]
 
 _LARGEST_PAGE = 200
+_REDIRECTS: Final = 5
+_SITES: Final = frozenset({"civitai.com", "civitai.red", "civitai.green"})
+_PAGE: Final = re.compile(r"/images/([0-9]{1,10})/?")
+_HINT: Final = "Give an image of the catalogue, its id, its URL or that of its page."
 _USERNAME = re.compile(r"[A-Za-z0-9_]+")
 _EVERY_BIT = int(BrowsingLevel.ALL | BrowsingLevel.BLOCKED)
 
@@ -50,6 +66,93 @@ class AsyncImages:
                 return image
         url = self._transport.url_of(request)
         raise NotFound(f"an empty list: there is no image with id {id}", status=200, method="GET", url=url)
+
+    async def download(
+        self,
+        image: site.Image | site.ModelImage | int | str,
+        to: str | os.PathLike[str],
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        exists: Exists | None = None,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+    ) -> Path:
+        """Save an image, a video or a sound in a file, and give its path: as it was uploaded, or at another size.
+
+        The file has its name only once it is whole. Only the original has the generation data in it. The token is sent
+        to look up an id, and never to where the file is.
+
+        Args:
+            image: The image as the catalogue gave it, its id, its URL or that of its page.
+            to: The file, which gets this name whatever it holds; or a folder, which is there or ends with a slash. In a
+                folder it is called after the image's id, else after the key in its URL, and after the size if one was
+                asked for, with a suffix that fits what came. Folders that are missing are made.
+            width: The width to have it in, in pixels; more than 1800 is the same as 1800.
+            height: The height to have it in, in pixels; more than 1000 is the same as 1000.
+            exists: What to do if there is such a file already: `error`, `skip` (leave it, and give its path) or
+                `overwrite`. In a folder it is skipped if nothing else is said, whatever its suffix; else it is an
+                error.
+            on_progress: Called with how many bytes came and how many there are (None if the host does not say).
+            timeout: How many seconds the host may be silent.
+
+        Raises:
+            NotFound: There is no such image, or no file of it.
+            NotAFile: A page or a message came in place of the image.
+            ConnectionFailed: The host was not reached.
+            FileExistsError: There is such a file already, and it is to be an error.
+            OSError: The file cannot be written.
+            UnexpectedResponse: Half an image came.
+            InvalidRequest: It is no image that can be fetched, or has no other sizes.
+        """
+        asked = {name: size for name, size in (("width", width), ("height", height)) if size is not None}
+        for name, size in asked.items():
+            _check_pixels(name, size)
+        wanted = self._wanted(image)
+        is_in_folder, target = await AsyncDisk.run(is_folder, to), Path(to)
+        rule: Exists = ("skip" if is_in_folder else "error") if exists is None else exists
+        check_exists(rule)
+        stem = "-".join([_stem(wanted), *(f"{name[0]}{size}" for name, size in asked.items())])
+        present = await AsyncDisk.run(_present, target, stem) if is_in_folder else target
+        if present is not None and not await AsyncDisk.run(is_free, present, rule):
+            return present
+        if not text(wanted.url):
+            options: CallOptions = {} if timeout is None else {"timeout": timeout}
+            wanted = await self.get(wanted.id, **options)
+        url = wanted.url_at(width, height=height) or ""
+        if asked and url == wanted.url_at():
+            raise InvalidRequest("Only images of Civitai's image host have other sizes", hint="Give neither size.")
+
+        async def receive(content: AsyncContent) -> Path:
+            if not may_be_medium(content.media_type, content.start):
+                raise content.no_file(f"it is no picture, video or sound, but {content.media_type or 'something else'}")
+            suffix = suffix_for(content.media_type, content.start)
+            suffix = suffix or SUFFIX_BY_KIND.get(text(wanted.type), SUFFIX_BY_KIND["image"])
+            path = target / f"{stem}{suffix}" if is_in_folder else target
+            return await content.save(path, exists=rule, on_progress=on_progress)
+
+        async def once() -> Path:
+            return await fetched(
+                self._transport, url, receive, timeout=timeout, hint="Ask for the image again.", redirects=_REDIRECTS
+            )
+
+        return await with_retries(self._transport, once)
+
+    def _wanted(self, image: Any) -> Image:
+        """Give what is known of an image to fetch: its URL, or its id alone."""
+        if isinstance(image, (site.Image, site.ModelImage)):
+            if not text(image.url) and not isinstance(image.id, int):
+                raise InvalidRequest("The image has neither a URL nor an id", hint=_HINT)
+            return image if isinstance(image, Image) else Image.from_dict(image.to_dict())
+        if isinstance(image, str):
+            if (id := _page_id(image, self._transport.config.site_url)) is not None:
+                return Image(id=a_number(id))
+            if not self._transport.config.may_be_fetched(image):
+                raise InvalidRequest(f"{public_url(image)!r} is no URL to fetch an image from", hint=_HINT)
+            return Image(url=image)
+        if isinstance(image, int):
+            return Image(id=a_number(image))
+        raise InvalidRequest(f"{type(image).__name__} is no image", hint=_HINT)
 
     def list(
         self,
@@ -143,6 +246,33 @@ class AsyncImages:
             return Page(items_of(page), next_of(page))
 
         return AsyncPager(fetch, limit=limit, cursor=cursor, page_size=page_size, largest=_LARGEST_PAGE)
+
+
+def _check_pixels(name: str, size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise InvalidRequest(f"{name} is {size!r}; it takes a number of pixels, at least 1")
+
+
+def _page_id(url: str, site_url: str) -> int | None:
+    """The id of the image whose page this is, on any host of the site; None if it is no such page."""
+    origin = origin_of(url)
+    if origin is None or (origin[1].removeprefix("www.") not in _SITES and origin != origin_of(site_url)):
+        return None
+    match = _PAGE.fullmatch(urlsplit(url).path)
+    return int(match[1]) if match else None
+
+
+def _stem(image: Image) -> str:
+    """What the file of an image is called, without its suffix."""
+    if isinstance(image.id, int):
+        return str(image.id)
+    last = text(image.url).partition("?")[0].rpartition("/")[2]
+    return image.key or Path(safe_name(last, fallback="image")).stem
+
+
+def _present(folder: Path, stem: str) -> Path | None:
+    """The file of an image that is in a folder already, whatever its suffix."""
+    return next((path for suffix in MEDIA_SUFFIXES if (path := folder / f"{stem}{suffix}").exists()), None)
 
 
 def _label(nsfw: Any) -> str | bool | None:

@@ -35,10 +35,11 @@ from civitai_api.generator.models import (
 from civitai_api.orchestration.models import Blob
 from civitai_api.runtime import UNSET, Request, Unset
 from civitai_ext._arguments import a_mapping
-from civitai_ext._async.blob_files import Exists, has_run_out, save_blob
+from civitai_ext._async.blob_files import has_run_out, save_blob
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import is_throttled
+from civitai_ext._disk import Exists
 from civitai_ext._filters import a_segment
 from civitai_ext._job_states import (
     is_late,

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from civitai_ext._async.blob_files import Exists, read_blob, save_blob
+from civitai_ext._async.blob_files import read_blob, save_blob
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._disk import AsyncDisk, is_folder
+from civitai_ext._disk import AsyncDisk, Exists, is_folder
 from civitai_ext._display import LARGEST_SHOWN, AsyncNow, image_html, image_type_of
 from civitai_ext._outputs import Found
 from civitai_ext._reading import number, text

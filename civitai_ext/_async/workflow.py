@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from civitai_api.orchestration import models
-from civitai_ext._async.blob_files import Exists, save_blob
+from civitai_ext._async.blob_files import save_blob
 from civitai_ext._async.output import AsyncOutput
 from civitai_ext._async.waiting import AsyncWatch
 from civitai_ext._async.workflow_service import AsyncWorkflowService
-from civitai_ext._disk import AsyncDisk
+from civitai_ext._disk import AsyncDisk, Exists
 from civitai_ext._display import workflow_html
 from civitai_ext._known import KnownWorkflow
 from civitai_ext._outcome import failure_of

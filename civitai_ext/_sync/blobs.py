@@ -20,14 +20,15 @@ from civitai_api.orchestration.api.blobs import (
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput, ConsumerBlobPresignResponse
 from civitai_api.runtime import UNSET
 from civitai_ext._answers import unexpected
-from civitai_ext._disk import Disk, is_folder
+from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._filters import a_segment
 from civitai_ext._media import START, media_type_of
 from civitai_ext._options import CallOptions
 from civitai_ext._outputs import blob_stem
 from civitai_ext._reading import text
 from civitai_ext._sources import Source, Uploadable
-from civitai_ext._sync.blob_files import LARGEST_IN_MEMORY, Exists, OnProgress, read_blob, refreshed, save_blob
+from civitai_ext._sync.blob_files import LARGEST_IN_MEMORY, read_blob, refreshed, save_blob
+from civitai_ext._sync.media_files import OnProgress
 from civitai_ext._sync.output import Output
 from civitai_ext._sync.signed_urls import send_signed
 from civitai_ext._sync.transport import Transport

@@ -21,13 +21,13 @@ from civitai_api.runtime import Response
 from civitai_ext._answers import error_for, unexpected
 from civitai_ext._backoff import delay_after
 from civitai_ext._config import origin_of
-from civitai_ext._disk import Disk
+from civitai_ext._disk import Disk, Exists, is_free
 from civitai_ext._part_files import ResumableFile
 from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
 from civitai_ext._signal import Signal
-from civitai_ext._sync.blob_files import Exists, OnProgress
 from civitai_ext._sync.http import Stream
+from civitai_ext._sync.media_files import OnProgress
 from civitai_ext._sync.signed_urls import refusal, with_retries
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together
@@ -142,7 +142,7 @@ def fetch(
         UnexpectedResponse: The answer cannot be used, or leads where nothing should be fetched from.
     """
     expected = Expected() if expected is None else expected
-    if not Disk.run(_is_free, target, exists):
+    if not Disk.run(is_free, target, exists):
         return Disk.run(_kept, target)
     file = Disk.run(ResumableFile, target, public_url(source))
     try:
@@ -165,7 +165,7 @@ def fetch(
                 expected=should,
                 found=is_,
             )
-        if not Disk.run(_is_free, target, exists):  # it may have come meanwhile
+        if not Disk.run(is_free, target, exists):  # it may have come meanwhile
             Disk.run(file.discard)
             return Disk.run(_kept, target)
         Disk.run(file.become_target)
@@ -553,15 +553,6 @@ def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]
             raise OSError(errno.EIO, "The part file became shorter", str(file.path))
         at += count
     return hashes.digests()
-
-
-def _is_free(path: Path, exists: Exists) -> bool:
-    """Tell whether a file may be written; False if the one that is there is to stay."""
-    if exists == "overwrite" or not path.exists():
-        return True
-    if exists == "skip":
-        return False
-    raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
 
 
 def _kept(path: Path) -> Fetched:

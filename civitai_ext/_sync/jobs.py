@@ -37,6 +37,7 @@ from civitai_api.orchestration.models import Blob
 from civitai_api.runtime import UNSET, Request, Unset
 from civitai_ext._arguments import a_mapping
 from civitai_ext._backoff import is_throttled
+from civitai_ext._disk import Exists
 from civitai_ext._filters import a_segment
 from civitai_ext._job_states import (
     is_late,
@@ -52,7 +53,7 @@ from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._outputs import blob_stem
 from civitai_ext._polling import check_wait
 from civitai_ext._reading import models_in, number, record, text
-from civitai_ext._sync.blob_files import Exists, has_run_out, save_blob
+from civitai_ext._sync.blob_files import has_run_out, save_blob
 from civitai_ext._sync.pager import Page, Pager
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from civitai_ext._disk import Disk, is_folder
+from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._display import LARGEST_SHOWN, Now, image_html, image_type_of
 from civitai_ext._outputs import Found
 from civitai_ext._reading import number, text
-from civitai_ext._sync.blob_files import Exists, read_blob, save_blob
+from civitai_ext._sync.blob_files import read_blob, save_blob
 from civitai_ext._sync.transport import Transport
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from civitai_api.orchestration import models
-from civitai_ext._disk import Disk
+from civitai_ext._disk import Disk, Exists
 from civitai_ext._display import workflow_html
 from civitai_ext._known import KnownWorkflow
 from civitai_ext._outcome import failure_of
 from civitai_ext._outputs import DEFAULT_PATTERN, file_stems, outputs_of
 from civitai_ext._polling import check_wait
 from civitai_ext._saved import SavedFiles, Skipped
-from civitai_ext._sync.blob_files import Exists, save_blob
+from civitai_ext._sync.blob_files import save_blob
 from civitai_ext._sync.output import Output
 from civitai_ext._sync.waiting import Watch
 from civitai_ext._sync.workflow_service import WorkflowService

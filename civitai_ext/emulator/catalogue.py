@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from civitai_ext.emulator import files
-from civitai_ext.emulator.drawing import Picture
+from civitai_ext.emulator.drawing import Picture, generation_data
 from civitai_ext.emulator.vocabulary import (
     AIR_TYPES,
     BASE_MODELS,
@@ -41,6 +41,7 @@ _BASE_MODEL_WEIGHTS = {
     "SDXL 1.0": 18, "Illustrious": 16, "SD 1.5": 14, "Pony": 12, "Flux.1 D": 10, "Flux.2 Klein 9B": 6, "ZImageTurbo": 6,
     "Qwen": 5, "NoobAI": 4, "Chroma": 3, "Anima": 3, "Wan Video 2.2 T2V-A14B": 2, "Hunyuan Video": 1,
 }  # fmt: skip
+_NEGATIVE_PROMPT = "blurry, watermark"
 _ECOSYSTEMS = {base.name: base.ecosystem for base in BASE_MODELS}
 
 
@@ -90,7 +91,7 @@ class GalleryImage:
             return None
         return {
             "prompt": self.prompt,
-            "negativePrompt": "blurry, watermark",
+            "negativePrompt": _NEGATIVE_PROMPT,
             "steps": self.steps,
             "sampler": "Euler a",
             "cfgScale": self.cfg_scale,
@@ -102,9 +103,19 @@ class GalleryImage:
 
     @property
     def picture(self) -> Picture:
-        """What the image shows."""
+        """What the image shows; its file says how it was made, also where the API does not."""
         caption = f"civitai-ext emulator · image {self.id}"
-        return Picture(self.width, self.height, self.seed, self.prompt, caption, "", "jpeg")
+        facts = {
+            "Steps": self.steps,
+            "Sampler": "Euler a",
+            "CFG scale": self.cfg_scale,
+            "Seed": self.seed,
+            "Size": f"{self.width}x{self.height}",
+            "Clip skip": 2,
+            "Model": self.version.model.name,
+        }
+        parameters = generation_data(self.prompt, _NEGATIVE_PROMPT, facts)
+        return Picture(self.width, self.height, self.seed, self.prompt, caption, parameters, "jpeg")
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 import colorsys
 import io
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -61,6 +62,7 @@ class Picture:
         caption: A small line below it.
         parameters: Generation data to embed, in the words of the A1111 web UI.
         format: A key of `FORMATS`.
+        graph: The graph that ComfyUI would have run, as JSON, to embed as ComfyUI does; only in PNG files.
 
     """
 
@@ -71,6 +73,7 @@ class Picture:
     caption: str
     parameters: str
     format: str = "png"
+    graph: str = ""
 
     def render(self) -> bytes:
         """Draw the picture and write it as a file."""
@@ -79,7 +82,7 @@ class Picture:
         _write_panel(image, self.prompt, self.caption)
         if image.size != (self.width, self.height):
             image = image.resize((self.width, self.height), Image.Resampling.BICUBIC)
-        return _encode(image, self.format, self.parameters)
+        return _encode(image, self.format, self.parameters, self.graph)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,18 @@ class Resized:
         return _encode(resized, self.format, kept)
 
 
+def generation_data(prompt: str, negative_prompt: str, facts: Mapping[str, object]) -> str:
+    """Write how a picture was made, as the A1111 web UI does.
+
+    >>> print(generation_data("a cat", "dogs", {"Steps": 20, "Seed": 1}))
+    a cat
+    Negative prompt: dogs
+    Steps: 20, Seed: 1
+    """
+    lines = [prompt, *([f"Negative prompt: {negative_prompt}"] if negative_prompt else [])]
+    return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in facts.items())])
+
+
 def measure(content: bytes) -> tuple[int, int, str]:
     """Read width, height and media type of an image file.
 
@@ -115,12 +130,14 @@ def measure(content: bytes) -> tuple[int, int, str]:
         raise ValueError("not an image") from error
 
 
-def _encode(image: Image.Image, format: str, parameters: str) -> bytes:
+def _encode(image: Image.Image, format: str, parameters: str, graph: str = "") -> bytes:
     buffer = io.BytesIO()
     if format == "png":
         chunks = PngImagePlugin.PngInfo()
         if parameters:
             chunks.add_text("parameters", parameters)
+        if graph:
+            chunks.add_text("prompt", graph)
         image.save(buffer, "PNG", pnginfo=chunks, compress_level=3)
     else:
         exif = Image.Exif()

@@ -93,6 +93,13 @@ def test_images__get(civitai: Civitai) -> None:
     assert civitai.images.get(listed.id).id == listed.id
 
 
+def test_images__download(civitai: Civitai, tmp_path: Path) -> None:
+    key = civitai.uploads.image(PIXEL, filename="pixel.png", mime_type="image/png")
+    path = civitai.images.download(f"{civitai.config.site_url}/media/{key}/original=true/pixel.jpeg", tmp_path)
+    assert path.name == f"{key}.png"
+    assert path.read_bytes() == PIXEL
+
+
 def test_creators__list(civitai: Civitai) -> None:
     assert all(creator.username for creator in civitai.creators.list(limit=3))
 

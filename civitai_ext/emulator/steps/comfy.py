@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from civitai_ext.emulator.answers import orchestration_time
@@ -70,7 +71,20 @@ def _snapshot(given: Input, place: Workplace) -> Json:
 def _draw(graph: Any, place: Workplace, quantity: int) -> list[Blob]:
     prompt = " ".join(_texts(graph)) or "a graph"
     pictures = [placeholder(place, prompt, f"picture {number} of {quantity}") for number in range(1, quantity + 1)]
+    pictures = [replace(picture, graph=_exported(graph)) for picture in pictures]
     return [place.keep(picture, FORMATS["png"], picture.width, picture.height) for picture in pictures]
+
+
+def _exported(graph: Any) -> str:
+    """Write a graph as ComfyUI exports it."""
+    nodes = graph.items() if isinstance(graph, dict) else ()
+    return json.dumps(
+        {
+            name: {"class_type": node.get("classType", node.get("class_type")), "inputs": node.get("inputs", {})}
+            for name, node in nodes
+            if isinstance(node, dict)
+        }
+    )
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from civitai_ext.emulator.blobs import Blob
-from civitai_ext.emulator.drawing import FORMATS, Picture
+from civitai_ext.emulator.drawing import FORMATS, Picture, generation_data
 from civitai_ext.emulator.pricing import Price, image_price
 from civitai_ext.emulator.steps.checks import between, rules
 from civitai_ext.emulator.steps.choices import IMAGES
@@ -78,7 +78,7 @@ def _draw(given: Input, place: Workplace) -> list[Blob]:
     for number in range(_quantity(given)):
         seed = first_seed + number
         caption = f"civitai-ext emulator · {width}x{height} · seed {seed}"
-        parameters = _generation_data(given, width, height, seed)
+        parameters = _parameters(given, width, height, seed)
         images.append(keep_picture(given, place, width, height, seed, caption=caption, parameters=parameters))
     return images
 
@@ -92,11 +92,7 @@ def keep_picture(
     return place.keep(picture, FORMATS[format_], width, height)
 
 
-def _generation_data(given: Input, width: int, height: int, seed: int) -> str:
-    """Write how an image was made, as the A1111 web UI does."""
-    lines = [given.text("prompt")]
-    if given.text("negativePrompt"):
-        lines.append(f"Negative prompt: {given.text('negativePrompt')}")
+def _parameters(given: Input, width: int, height: int, seed: int) -> str:
     model = given.text("model") or given.text("engine") or "unknown"
     sampler = given.text("sampleMethod") or given.text("scheduler") or given.text("sampler") or "Euler"
     facts = {
@@ -108,8 +104,7 @@ def _generation_data(given: Input, width: int, height: int, seed: int) -> str:
         "Model": model,
         "Version": "civitai-ext-emulator",
     }
-    lines.append(", ".join(f"{name}: {value}" for name, value in facts.items()))
-    return "\n".join(lines)
+    return generation_data(given.text("prompt"), given.text("negativePrompt"), facts)
 
 
 def _quantity(given: Input) -> int:
