@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import BinaryIO, Literal, ParamSpec, TypeVar
 
-__all__ = ["AsyncDisk", "Disk", "PartFile", "is_folder"]
+__all__ = ["AsyncDisk", "Disk", "Exists", "PartFile", "is_folder", "is_free"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+Exists = Literal["error", "skip", "overwrite"]
+"""What to do if there is a file of the name already: raise `FileExistsError`, leave it and give its path, or put the
+new one in its place.
+"""
 
 
 class Disk:
@@ -48,6 +55,19 @@ class AsyncDisk:
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path names a folder: one that is there, or that ends with a slash."""
     return os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir()
+
+
+def is_free(path: Path, exists: Exists) -> bool:
+    """Tell whether a file may be written; False if the one that is there is to stay.
+
+    Raises:
+        FileExistsError: There is one, and `exists` is `error`.
+    """
+    if exists == "overwrite" or not path.exists():
+        return True
+    if exists == "skip":
+        return False
+    raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
 
 
 class PartFile:

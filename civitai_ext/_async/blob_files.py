@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, get_args
 
 import attrs
 
@@ -14,7 +13,7 @@ from civitai_api.orchestration.api.blobs import refresh_blob
 from civitai_ext._async.http import AsyncStream
 from civitai_ext._async.signed_urls import refusal, with_retries
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._disk import AsyncDisk, PartFile
+from civitai_ext._disk import AsyncDisk, Exists, PartFile, is_free
 from civitai_ext._media import START
 from civitai_ext._options import CallOptions
 from civitai_ext._outputs import is_error_page, suffix_of
@@ -40,11 +39,6 @@ LARGEST_IN_MEMORY: Final = 256 * 1024 * 1024
 """Bytes that are read into memory at most, unless more are allowed."""
 
 _LONGEST_ERROR: Final = 64 * 1024
-
-Exists = Literal["error", "skip", "overwrite"]
-"""What to do if there is a file of the name already: raise `FileExistsError`, leave it and give its path, or put the
-new one in its place.
-"""
 
 OnProgress = Callable[[int, int | None], object]
 """Called with how many bytes came and how many there are, None if the host does not say. A new try begins at 0."""
@@ -147,13 +141,13 @@ async def save_blob(
     """
     if exists not in get_args(Exists):
         raise InvalidRequest(f"exists is {exists!r}; it takes {', '.join(map(repr, get_args(Exists)))}")
-    if stem is None and not await AsyncDisk.run(_is_free, target, exists):
+    if stem is None and not await AsyncDisk.run(is_free, target, exists):
         return target
 
     async def receive(content: AsyncContent) -> Path:
         suffix = suffix_of(content.media_type, blob, content.url, content.start)
         path = target if stem is None else target / f"{stem}{suffix}"
-        if not await AsyncDisk.run(_is_free, path, exists):
+        if not await AsyncDisk.run(is_free, path, exists):
             return path
         part, done = PartFile(path.parent), 0
         try:
@@ -162,7 +156,7 @@ async def save_blob(
                 done += len(chunk)
                 if on_progress is not None:
                     on_progress(done, content.size)
-            if await AsyncDisk.run(_is_free, path, exists):  # it may have come meanwhile
+            if await AsyncDisk.run(is_free, path, exists):  # it may have come meanwhile
                 await AsyncDisk.run(part.become, path)
             return path
         finally:
@@ -304,12 +298,3 @@ def has_run_out(moment: Any) -> bool:
 def _unavailable(blob: Blob, reason: str) -> BlobUnavailable:
     id = text(blob.id)
     return BlobUnavailable(f"Blob {id or 'without an id'} cannot be fetched: {reason}", blob_id=id, reason=reason)
-
-
-def _is_free(path: Path, exists: Exists) -> bool:
-    """Tell whether a file may be written; False if the one that is there is to stay."""
-    if exists == "overwrite" or not path.exists():
-        return True
-    if exists == "skip":
-        return False
-    raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))

@@ -27,7 +27,7 @@ def start(server: RangeServer, target: Path, sha256: str) -> subprocess.Popen[st
 
 
 def present(folder: Path) -> int:
-    for notes in folder.glob(".*.part.json"):
+    for notes in folder.glob(".*.part.recent.json"):
         return sum(end - start for start, end in json.loads(notes.read_text())["done"])
     return 0
 

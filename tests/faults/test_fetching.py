@@ -223,7 +223,7 @@ def test_what_comes_right(fetch: Fetch, server: RangeServer, target: Path, name:
     server.fault = CURED[name]
     done = fetch(server, target, timeout=0.4, hashes={"sha256": sha256(FIRST).lower()})
     assert target.read_bytes() == FIRST
-    assert (done.verified, done.size, done.hashes["CRC32"]) == (True, SIZE, f"{zlib.crc32(FIRST):08X}")
+    assert (done.verified, done.size, done.hashes.crc32) == (True, SIZE, f"{zlib.crc32(FIRST):08X}")
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert all("authorization" not in asked.headers for asked in server.stored)
     assert all(asked.headers["accept-encoding"] == "identity" for asked in server.asked)
@@ -421,7 +421,7 @@ def test_a_wrong_hash_leaves_nothing(fetch: Fetch, server: RangeServer, target: 
 
 
 def test_without_a_published_hash_it_is_not_verified(fetch: Fetch, server: RangeServer, target: Path) -> None:
-    assert fetch(server, target, hashes={"AutoV3": "0123456789AB"}).verified is False
+    assert fetch(server, target, hashes={"SHA512": "01" * 64, "AutoV2": ""}).verified is False
 
 
 def test_another_size_than_expected(fetch: Fetch, server: RangeServer, target: Path) -> None:
@@ -433,8 +433,8 @@ def test_another_size_than_expected(fetch: Fetch, server: RangeServer, target: P
 def test_notes_that_are_garbled_are_not_believed(fetch: Fetch, server: RangeServer, target: Path) -> None:
     for garbled in ("", "{", "[]", '{"format": 1}', '{"format": 1, "size": 5, "done": [[0, 9]]}', "[" * 100_000):
         begin(server, target)
-        (notes,) = target.parent.glob("*.json")
-        notes.write_text(garbled)
+        for notes in target.parent.glob("*.json"):
+            notes.write_text(garbled)
         assert fetch(server, target, hashes={"SHA256": sha256(FIRST)}).verified
         target.unlink()
 
