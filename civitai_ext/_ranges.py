@@ -16,7 +16,7 @@ __all__ = ["SMALLEST", "Claim", "Part", "Verdict", "Version", "judge"]
 SMALLEST: Final = 1024 * 1024
 """Bytes below which it does not pay to open another connection for a part of a range."""
 
-_LARGEST: Final = 64 * 1024 * 1024
+_LARGEST: Final = 32 * 1024 * 1024
 """Bytes that one connection fetches at most before it takes the next range, if there are several: what comes first is
 wanted first, since the file is hashed from its beginning.
 """
@@ -188,7 +188,8 @@ class Part:
             share = end - start
             if connections > 1:
                 # Ever smaller ones, so that all connections are done at about the same time.
-                share = max(SMALLEST, min(_LARGEST, -(-sum(end - start for start, end in free) // connections)))
+                left = sum(end - start for start, end in free)
+                share = max(SMALLEST, min(_LARGEST, -(-left // (2 * connections))))
             # A rest that is not worth a connection of its own goes along.
             claim = Claim(start, end if end - start < share + SMALLEST // 2 else start + share)
         else:

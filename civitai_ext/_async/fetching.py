@@ -43,7 +43,7 @@ __all__ = ["CONNECTIONS", "Expected", "Fetched", "Probe", "fetch", "probe"]
 
 CONNECTIONS: Final = 4
 
-_BUFFER: Final = 512 * 1024
+_BUFFER: Final = 1024 * 1024
 _WORTH_WRITING: Final = 64 * 1024
 _WRITTEN_EVERY: Final = 0.005  # seconds, where that many bytes came: what was not written is lost with the process
 _PROGRESS: Final = 256 * 1024  # bytes after which a range that was cut has not failed
@@ -351,25 +351,26 @@ class AsyncDownload:
         return True
 
     async def _receive(self, round_: _AsyncRound, stream: AsyncStream, claim: Claim, url: str) -> None:
-        began, chunks, held = claim.at, list[bytes](), 0
+        began = came = claim.at
+        chunks, held = list[bytes](), 0
         written = window = monotonic()
-        in_window = 0
+        in_window = came
         try:
             async for chunk in stream.chunks():
                 chunks.append(chunk)
                 held += len(chunk)
-                in_window += len(chunk)
-                if round_.is_over or claim.at + held >= claim.end:
+                came += len(chunk)
+                if round_.is_over or came >= claim.end:
                     break
                 now = monotonic()
                 if held >= _BUFFER or (held >= _WORTH_WRITING and now - written >= _WRITTEN_EVERY):
                     await self._put(claim, chunks)
-                    chunks, held, written = [], 0, monotonic()
+                    chunks, held, written = [], 0, now
                 silence = self._silence
                 if now - window >= silence:
-                    if in_window < _SLOWEST * silence:
+                    if came - in_window < _SLOWEST * silence:
                         raise unusable(stream, url, "almost nothing comes any more", truncated=True)
-                    window, in_window = now, 0
+                    window, in_window = now, came
         finally:
             await self._put(claim, chunks)
         if claim.at == began and not round_.is_over:
@@ -381,17 +382,18 @@ class AsyncDownload:
         return DEFAULT_TIMEOUT if self._timeout is None else self._timeout
 
     async def _put(self, claim: Claim, chunks: list[bytes]) -> None:
-        """Write what came where it belongs, as far as nobody else took that over."""
-        if chunks:
-            await AsyncDisk.run(self._store, claim, chunks)
-            self._tell(self._known.present, self._known.version.size)
+        await AsyncDisk.run(self._store, claim, chunks)
+        self._tell(self._known.present, self._known.version.size)
 
     def _store(self, claim: Claim, chunks: list[bytes]) -> None:
-        data = memoryview(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-        part = self._known
-        with self._lock:
-            at, count = claim.at, max(0, min(len(data), claim.end - claim.at))
-        self._file.write(at, data[:count])
+        """Write what came where it belongs, as far as nobody else took that over."""
+        part, count = self._known, 0
+        for chunk in chunks:
+            with self._lock:
+                left = claim.end - claim.at - count
+            if left > 0:
+                self._file.write(claim.at + count, memoryview(chunk)[:left])
+                count += min(left, len(chunk))
         with self._lock:
             part.add(claim, count)
             is_due = part.present - self._noted >= max(1024 * 1024, part.version.size // 256)

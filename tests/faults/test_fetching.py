@@ -28,7 +28,7 @@ from civitai_ext._sync.transport import Transport
 from tests.faults.range_server import MB, Asked, Fault, RangeServer, Reply
 
 TOKEN = "t0ken-that-nobody-may-see"
-SIZE = 5 * MB + 12_345  # enough for four connections
+SIZE = 4 * MB + 12_345  # enough for four connections
 PAGE = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
 
@@ -47,7 +47,7 @@ def sha256(content: bytes) -> str:
 def sync_fetch(server: RangeServer, target: Path, *, timeout: float = 10, **options: Any) -> Any:
     url, policy = server.url, options.pop("policy", RetryPolicy.immediate())
     config = Config.load(token=TOKEN, site_url=url, orchestration_url=url, auth_url=url, environ={})
-    transport = Transport(config, Http(timeout=timeout), policy=policy)
+    transport = Transport(config, Http(timeout=timeout, verify=False), policy=policy)
     try:
         return sync_fetching.fetch(
             transport, server.source, target, timeout=timeout, **_expected(sync_fetching, options)
@@ -60,7 +60,7 @@ def async_fetch(server: RangeServer, target: Path, *, timeout: float = 10, **opt
     async def run() -> Any:
         url, policy = server.url, options.pop("policy", RetryPolicy.immediate())
         config = Config.load(token=TOKEN, site_url=url, orchestration_url=url, auth_url=url, environ={})
-        transport = AsyncTransport(config, AsyncHttp(timeout=timeout), policy=policy)
+        transport = AsyncTransport(config, AsyncHttp(timeout=timeout, verify=False), policy=policy)
         try:
             more = _expected(async_fetching, options)
             return await async_fetching.fetch(transport, server.source, target, timeout=timeout, **more)
@@ -221,7 +221,7 @@ def test_what_comes_right(fetch: Fetch, server: RangeServer, target: Path, name:
     if resumed:
         begin(server, target)
     server.fault = CURED[name]
-    done = fetch(server, target, timeout=0.4, hashes={"sha256": sha256(FIRST).lower()})
+    done = fetch(server, target, timeout=0.25, hashes={"sha256": sha256(FIRST).lower()})
     assert target.read_bytes() == FIRST
     assert (done.verified, done.size, done.hashes.crc32) == (True, SIZE, f"{zlib.crc32(FIRST):08X}")
     assert [path.name for path in target.parent.iterdir()] == [target.name]
@@ -277,7 +277,7 @@ def test_what_does_not_come_right(fetch: Fetch, server: RangeServer, target: Pat
     fault, kind = FATAL[name]
     server.fault = fault
     with pytest.raises(kind) as caught:
-        fetch(server, target, timeout=0.2)
+        fetch(server, target, timeout=0.1)
     assert not target.exists()
     assert TOKEN not in str(caught.value)
     assert "signature=1" not in str(caught.value)
@@ -366,7 +366,7 @@ def test_a_url_that_runs_out_meanwhile(fetch: Fetch, server: RangeServer, target
 def test_a_file_that_changes_meanwhile(
     fetch: Fetch, server: RangeServer, target: Path, before: int, same_size: bool
 ) -> None:
-    second = SECOND if same_size else SECOND[: 4 * MB]
+    second = SECOND if same_size else SECOND[: 3 * MB]
 
     def change(number: int, asked: Asked, reply: Reply) -> Reply:
         if number == before:
