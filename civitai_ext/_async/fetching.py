@@ -19,6 +19,7 @@ from civitai_ext._backoff import delay_after
 from civitai_ext._disk import AsyncDisk, Exists, is_free
 from civitai_ext._fetched import Expected, Fetched, Place, Probe
 from civitai_ext._hashing_along import HashingAlong
+from civitai_ext._pace import Pace
 from civitai_ext._part_files import ResumableFile
 from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
@@ -47,6 +48,7 @@ _BUFFER: Final = 1024 * 1024
 _WORTH_WRITING: Final = 64 * 1024
 _WRITTEN_EVERY: Final = 0.005  # seconds, where that many bytes came: what was not written is lost with the process
 _PROGRESS: Final = 256 * 1024  # bytes after which a range that was cut has not failed
+_LOOK_AGAIN: Final = 0.05  # seconds after which a connection that waits looks whether it may go on
 _SLOWEST: Final = 1024  # bytes per second; less for as long as a host may be silent counts as silence
 _REFUSED: Final = frozenset({401, 403, 410})
 _BUSY: Final = frozenset({403, 429, 503})
@@ -148,6 +150,7 @@ class AsyncDownload:
         self._file = file
         self._expected = expected
         self._connections = max(1, connections)
+        self._pace = Pace(self._connections)
         self._on_progress = on_progress
         self._timeout = transport.timeout if timeout is None else timeout
         self._locator = AsyncLocator(transport, source, target.name, self._timeout)
@@ -257,19 +260,21 @@ class AsyncDownload:
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
+        part = self._known
+        self._pace.begin(part.present, size=part.version.size, now=monotonic(), most=len(workers))
         together = AsyncTogether[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
             async with aclosing(together.as_completed(workers)) as ended:
                 async for _, failure in ended:
                     if failure is not None:
-                        round_.is_over = True
+                        round_.stop()
                         raise failure
         except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
             if not _passes(error):
                 raise
             raise self._incomplete(self._known.present, self._known.version.size, error) from error
         finally:
-            round_.is_over = True
+            round_.stop()
         if round_.ignored:
             self._ignored = True
         self._connections = max(1, self._connections - round_.left)
@@ -287,12 +292,16 @@ class AsyncDownload:
             if number:
                 await round_.begun.wait()
             while not round_.is_over:
-                claim = self._take(ranged)
-                if claim is None:
+                claim = self._take(number, ranged)
+                if claim is None and self._known.is_whole:
+                    round_.stop()
                     return
+                if claim is None:  # others may leave something
+                    await round_.over.wait(_LOOK_AGAIN)
+                    continue
                 began, delay = claim.at, None
                 try:
-                    accepted = await self._fetch(round_, claim, ranged) or accepted
+                    accepted = await self._fetch(round_, number, claim, ranged) or accepted
                     attempt = 1
                 except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
                     if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | _REFUSED:
@@ -316,13 +325,16 @@ class AsyncDownload:
             if number == 0:
                 round_.begun.set()
 
-    def _take(self, ranged: bool) -> Claim | None:
+    def _take(self, number: int, ranged: bool) -> Claim | None:
         with self._lock:
             if self._known.is_whole:
                 return None
-            return self._known.take(self._connections) if ranged else self._known.take_all()
+            if not ranged:
+                return self._known.take_all()
+            self._pace.wait_no_more(now=monotonic())
+            return self._known.take(self._pace.limit) if number < self._pace.limit else None
 
-    async def _fetch(self, round_: _AsyncRound, claim: Claim, ranged: bool) -> bool:
+    async def _fetch(self, round_: _AsyncRound, number: int, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""
         place, version = round_.place, self._known.version
         headers = dict(place.headers)
@@ -347,10 +359,10 @@ class AsyncDownload:
                 with self._lock:
                     self._known.done = []
                 await AsyncDisk.run(self._hash_anew)
-            await self._receive(round_, stream, claim, place.url)
+            await self._receive(round_, number, stream, claim)
         return True
 
-    async def _receive(self, round_: _AsyncRound, stream: AsyncStream, claim: Claim, url: str) -> None:
+    async def _receive(self, round_: _AsyncRound, number: int, stream: AsyncStream, claim: Claim) -> None:
         began = came = claim.at
         chunks, held = list[bytes](), 0
         written = window = monotonic()
@@ -360,7 +372,7 @@ class AsyncDownload:
                 chunks.append(chunk)
                 held += len(chunk)
                 came += len(chunk)
-                if round_.is_over or came >= claim.end:
+                if round_.is_over or came >= claim.end or number >= self._pace.limit:
                     break
                 now = monotonic()
                 if held >= _BUFFER or (held >= _WORTH_WRITING and now - written >= _WRITTEN_EVERY):
@@ -369,12 +381,12 @@ class AsyncDownload:
                 silence = self._silence
                 if now - window >= silence:
                     if came - in_window < _SLOWEST * silence:
-                        raise unusable(stream, url, "almost nothing comes any more", truncated=True)
+                        raise unusable(stream, round_.place.url, "almost nothing comes any more", truncated=True)
                     window, in_window = now, came
         finally:
             await self._put(claim, chunks)
         if claim.at == began and not round_.is_over:
-            raise unusable(stream, url, "nothing came", truncated=True)
+            raise unusable(stream, round_.place.url, "nothing came", truncated=True)
 
     @property
     def _silence(self) -> float:
@@ -396,6 +408,7 @@ class AsyncDownload:
                 count += min(left, len(chunk))
         with self._lock:
             part.add(claim, count)
+            self._pace.note(part.present, now=monotonic())
             is_due = part.present - self._noted >= max(1024 * 1024, part.version.size // 256)
             if is_due:
                 self._noted = part.present
@@ -447,6 +460,7 @@ class _AsyncRound:
         place: Where they fetch from.
         begun: Happens when the first of them gets something.
         is_over: Whether they are to stop.
+        over: Happens when they are to stop.
         failure: Why, if not everything is there.
         changed: Whether the file is another one now.
         ignored: Whether the host does not give ranges.
@@ -457,6 +471,7 @@ class _AsyncRound:
         self.place = place
         self.begun = AsyncSignal()
         self.is_over = False
+        self.over = AsyncSignal()
         self.failure: CivitaiError | None = None
         self.changed = False
         self.ignored = False
@@ -470,7 +485,12 @@ class _AsyncRound:
     def end(self, failure: CivitaiError) -> None:
         """Let all of them stop."""
         self.failure = failure
+        self.stop()
+
+    def stop(self) -> None:
+        """Let all of them stop, whatever there is."""
         self.is_over = True
+        self.over.set()
 
 
 def _passes(error: CivitaiError) -> bool:
