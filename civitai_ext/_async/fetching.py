@@ -338,13 +338,14 @@ class AsyncDownload:
         """Fetch a range; tell whether the host gave something of it."""
         place, version = round_.place, self._known.version
         headers = dict(place.headers)
+        start, end = claim.at, claim.end  # the end may come nearer while the host thinks
         if ranged:
-            headers["range"] = f"bytes={claim.at}-{claim.end - 1}"
+            headers["range"] = f"bytes={start}-{end - 1}"
             headers["if-range"] = version.validator or ""
         async with self._transport.http.stream("GET", place.url, headers=headers, timeout=self._timeout) as stream:
             if stream.status >= 300 and stream.status != 416:
                 raise self._locator.refused(await stream.read(LONGEST_ERROR), place.url)
-            verdict = judge(stream.status, stream.headers, claim.at, claim.end, version)
+            verdict = judge(stream.status, stream.headers, start, end, version)
             self._locator.check(stream, place.url)
             if verdict is Verdict.CHANGED:
                 round_.changed = True

@@ -147,10 +147,6 @@ class Locator:
     def _found(self, stream: Stream, url: str, headers: Mapping[str, str]) -> Place:
         self.check(stream, url)
         version = Version.of(stream.status, stream.headers)
-        chunked = "chunked" in stream.headers.get("transfer-encoding", "").lower()
-        if version is None and not chunked and stream.status != 206:
-            # It would not be known whether it came as a whole.
-            raise unusable(stream, url, "it does not say how long the file is")
         return Place(
             url,
             headers,
@@ -166,11 +162,14 @@ class Locator:
 
         Raises:
             NotAFile: It is a page or a message.
-            UnexpectedResponse: It is compressed.
+            UnexpectedResponse: It is compressed, or it could not be known whether it came as a whole.
         """
         name = self._name or name_from_headers(stream.headers, url) or ""
         if reason := why_not_a_file(name, _media_type(stream), b"", 1):
             raise no_file(stream, url, reason)
+        chunked = "chunked" in stream.headers.get("transfer-encoding", "").lower()
+        if stream.status == 200 and not chunked and "content-length" not in stream.headers:
+            raise unusable(stream, url, "it does not say where the file ends")
         if stream.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise unusable(stream, url, "the file came compressed, which was not asked for")
 
