@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -247,8 +247,18 @@ def shortened(reply: Reply) -> Reply:
     return Reply(206, headers, reply.body[:count])
 
 
-@pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
-@pytest.mark.parametrize("name", CURED)
+def each(cases: Iterable[str]) -> pytest.MarkDecorator:
+    """Each case begun anew and gone on with, the two halves in turns: one is derived from the other."""
+    params = []
+    for number, name in enumerate(cases):
+        for resumed in (False, True):
+            fetch = (sync_fetch, async_fetch)[(number + resumed) % 2]
+            id = f"{name}-{'resumed' if resumed else 'fresh'}-{fetch.__name__.partition('_')[0]}"
+            params.append(pytest.param(fetch, name, resumed, id=id))
+    return pytest.mark.parametrize(("fetch", "name", "resumed"), params)
+
+
+@each(CURED)
 def test_what_comes_right(fetch: Fetch, server: RangeServer, target: Path, name: str, resumed: bool) -> None:
     if resumed:
         begin(server, target)
@@ -314,8 +324,7 @@ FATAL: dict[str, tuple[Fault, type[errors.CivitaiError]]] = {
 }
 
 
-@pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
-@pytest.mark.parametrize("name", FATAL)
+@each(FATAL)
 def test_what_does_not_come_right(fetch: Fetch, server: RangeServer, target: Path, name: str, resumed: bool) -> None:
     if resumed:
         begin(server, target)
