@@ -52,6 +52,8 @@ bench: $(VENV)/ready  ## measure the budgets
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/hashing.py
 	$(BIN)/python benchmarks/identify.py
+	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/downloads.py
 
 clean:  ## remove what can be made again
 	rm -rf $(VENV) dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,17 +1,27 @@
-"""A file that is on its way for longer than a process may live: beside its final place, with notes of what is there."""
+"""A file that is on its way for longer than a process may live: beside its final place, with notes of what is there.
+
+What was written survives the process at once, but the system only when it was brought to the disk, which takes long. So
+there are two notes: what was written, which hold until the system is restarted, and what is on the disk, which hold
+for good and are made more rarely.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from time import monotonic
+from typing import Any, Final
 
 from civitai_ext._ranges import Part
 from civitai_ext.errors import AlreadyDownloading, NoSpace
@@ -23,6 +33,8 @@ _NAME: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 _LONGEST_NAME: Final = 200  # in bytes, of the 255 that file systems allow, so that there is room for what is added
 _LONGEST_NOTES: Final = 16 * 1024 * 1024
 _MODE: Final = 0o666  # the umask takes its part away
+_SYNCED_EVERY: Final = 10.0  # seconds; a restart of the system costs what came in them
+_SYNCED_OFTEN: Final = 1.0  # where it is not known whether there was one, so that the end of a process costs as much
 
 
 class ResumableFile:
@@ -45,10 +57,14 @@ class ResumableFile:
         name = os.fsencode(target.name)[:_LONGEST_NAME].decode("utf-8", "ignore")
         self.path = target.with_name(f".{name}.{id}.part")
         self._notes = self.path.with_name(self.path.name + ".json")
-        self._new_notes = self.path.with_name(self.path.name + ".new")
+        self._recent = self.path.with_name(self.path.name + ".recent.json")
         self._target = target
-        self._lock = threading.Lock()
-        self._saving = threading.Lock()
+        self._lock = threading.RLock()
+        self._users = 0
+        self._closing: list[int] = []
+        self._syncing: threading.Thread | None = None
+        self._synced_at = monotonic()
+        self._failure: OSError | None = None
         target.parent.mkdir(parents=True, exist_ok=True)
         held = _lock(_lock_path(self.path))
         if held is None:
@@ -58,12 +74,16 @@ class ResumableFile:
 
     def load(self) -> Part | None:
         """Give what an earlier download left; None if there is nothing that could be used."""
+        recent = _read(self._recent)
+        part = None
+        if recent is not None and recent.get("boot") == boot_id() is not None:
+            part = Part.from_dict(recent)
+        if part is None:
+            part = Part.from_dict(_read(self._notes))
         try:
-            with self._notes.open("rb") as file:
-                part = Part.from_dict(json.loads(file.read(_LONGEST_NOTES)))
             if part is None or self.path.is_symlink() or self.path.stat().st_size != part.version.size:
                 return None
-        except (OSError, ValueError, RecursionError):
+        except OSError:
             return None
         return part
 
@@ -82,7 +102,7 @@ class ResumableFile:
         with self._lock:
             if not keep:
                 # First of all the notes go, else they would vouch for bytes that are not there any more.
-                self._notes.unlink(missing_ok=True)
+                self._remove_notes()
                 self._close_file()
                 self.path.unlink(missing_ok=True)
             free = shutil.disk_usage(self.path.parent).free
@@ -96,7 +116,7 @@ class ResumableFile:
             except OSError as error:
                 raise self._translated(error) from error
 
-    def write(self, at: int, data: bytes | bytearray) -> None:
+    def write(self, at: int, data: bytes | memoryview) -> None:
         """Put bytes where they belong.
 
         Raises:
@@ -105,62 +125,66 @@ class ResumableFile:
         """
         rest = memoryview(data)
         try:
-            while rest:
-                with self._lock:
-                    written = _pwrite(self._opened(), rest, at)
-                at += written
-                rest = rest[written:]
+            with self._using() as file:
+                while rest:
+                    written = _pwrite(file, rest, at)
+                    at += written
+                    rest = rest[written:]
         except OSError as error:
             raise self._translated(error) from error
 
-    def read(self, at: int, size: int) -> bytes:
-        """Give bytes of it, fewer only at its end."""
-        found = bytearray()
-        while len(found) < size:
-            with self._lock:
-                block = _pread(self._opened(), size - len(found), at + len(found))
-            if not block:
-                break
-            found += block
-        return bytes(found)
+    def read(self, at: int, into: memoryview) -> int:
+        """Put bytes of it where they are wanted; give how many, which are fewer only at its end."""
+        done = 0
+        with self._using() as file:
+            while done < len(into) and (count := _pread(file, into[done:], at + done)):
+                done += count
+        return done
 
-    def save(self, notes: str, *, wait: bool) -> bool:
-        """Make sure that what was written is on the disk, and only then note it.
+    def note(self, part: Part) -> None:
+        """Note what was written, for whoever goes on if this process dies. Now and then it is brought to the disk, too.
 
         Args:
-            notes: What is there, as JSON, taken down before this was called.
-            wait: What to do if another thread is at that: wait for it, or leave it and give back False.
+            part: What is there. All of it was written before.
+
+        Raises:
+            NoSpace: The disk is full.
+            OSError: It cannot be noted.
         """
-        if not self._saving.acquire(blocking=wait):
-            return False
-        try:
-            self._sync()
-            with self._lock:
-                self._opened()  # whoever closed it may have given it away
-                self._new_notes.write_text(notes, encoding="utf-8")
-                self._new_notes.replace(self._notes)
-        except OSError as error:
-            self._new_notes.unlink(missing_ok=True)
-            raise self._translated(error) from error
-        finally:
-            self._saving.release()
-        return True
+        notes, boot = part.to_dict(), boot_id()
+        self._raise_failure()
+        with self._lock:
+            self._opened()  # whoever closed it may have given it away
+            if boot is not None:
+                self._write(self._recent, notes | {"boot": boot})
+            every = _SYNCED_EVERY if boot is not None else _SYNCED_OFTEN
+            if monotonic() - self._synced_at >= every and self._syncing is None:
+                # In a thread of its own: with a slow disk it takes seconds.
+                self._syncing = threading.Thread(target=self._sync_and_note, args=(notes,), name="civitai-sync")
+                self._syncing.start()
+
+    def save(self, part: Part) -> None:
+        """Bring to the disk what was written, and note it for good. The arguments and errors are those of `note`."""
+        notes = part.to_dict()
+        self._wait_for_sync()
+        self._sync_and_note(notes)
+        self._raise_failure()
 
     def become_target(self) -> None:
         """Give it its name, in place of a file that is there under that name."""
+        self._wait_for_sync()
+        self._raise_failure()
         self._sync()
         with self._lock:
             self._close_file()
             self.path.replace(self._target)
-            self._new_notes.unlink(missing_ok=True)
-            self._notes.unlink(missing_ok=True)
+            self._remove_notes()
         _sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Remove it and its notes."""
         with self._lock:
-            self._new_notes.unlink(missing_ok=True)
-            self._notes.unlink(missing_ok=True)
+            self._remove_notes()
             self._close_file()
             self.path.unlink(missing_ok=True)
 
@@ -172,13 +196,60 @@ class ResumableFile:
                 _unlock(_lock_path(self.path), self._held)
                 self._held = None
 
-    def _sync(self) -> None:
-        with self._lock:
-            file = os.dup(self._opened())  # so that others can write meanwhile
+    def _sync_and_note(self, notes: dict[str, Any]) -> None:
         try:
-            getattr(os, "fdatasync", os.fsync)(file)
+            self._sync()
+            with self._lock:
+                self._opened()
+                self._write(self._notes, notes)
+        except OSError as error:
+            with self._lock, contextlib.suppress(OSError):
+                self._opened()
+                # The system forgets bytes that it could not write to the disk, and tells it only once.
+                self._failure = self._failure or error
+                self._recent.unlink(missing_ok=True)
         finally:
-            os.close(file)
+            self._synced_at = monotonic()
+            self._syncing = None
+
+    def _wait_for_sync(self) -> None:
+        if (thread := self._syncing) is not None:
+            thread.join()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._translated(self._failure) from self._failure
+
+    def _sync(self) -> None:
+        with self._using() as file:
+            getattr(os, "fdatasync", os.fsync)(file)
+
+    def _write(self, path: Path, notes: dict[str, Any]) -> None:
+        new = path.with_name(path.name + ".new")
+        try:
+            new.write_text(json.dumps(notes), encoding="utf-8")
+            new.replace(path)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            raise self._translated(error) from error
+
+    def _remove_notes(self) -> None:
+        for path in (self._recent, self._notes):
+            path.with_name(path.name + ".new").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[int]:
+        """Give the open file, which stays open meanwhile. Others can use it at the same time."""
+        with self._lock:
+            file = self._opened()
+            self._users += 1
+        try:
+            yield file
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._close_unused()
 
     def _opened(self) -> int:
         if self._file is None:
@@ -187,8 +258,13 @@ class ResumableFile:
 
     def _close_file(self) -> None:
         if self._file is not None:
-            os.close(self._file)
+            self._closing.append(self._file)
             self._file = None
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        while self._closing and not self._users:
+            os.close(self._closing.pop())
 
     def _translated(self, error: OSError) -> OSError:
         return self._no_space(error.strerror or "the disk is full") if error.errno in _FULL else error
@@ -258,18 +334,46 @@ def _try_lock(file: int) -> bool:
     return True
 
 
+_seeking: Final = threading.Lock()
+
+
 def _pwrite(file: int, data: memoryview, at: int) -> int:
     if hasattr(os, "pwrite"):
         return os.pwrite(file, data, at)
-    os.lseek(file, at, os.SEEK_SET)
-    return os.write(file, data)
+    with _seeking:
+        os.lseek(file, at, os.SEEK_SET)
+        return os.write(file, data)
 
 
-def _pread(file: int, size: int, at: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(file, size, at)
-    os.lseek(file, at, os.SEEK_SET)
-    return os.read(file, size)
+def _pread(file: int, into: memoryview, at: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(file, [into], at)
+    with _seeking:
+        os.lseek(file, at, os.SEEK_SET)
+        data = os.read(file, len(into))
+    into[: len(data)] = data
+    return len(data)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as file:
+            notes = json.loads(file.read(_LONGEST_NOTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return notes if isinstance(notes, dict) else None
+
+
+@functools.cache
+def boot_id() -> str | None:
+    """Give what tells the time since the system was started from all other such times; None if it does not say."""
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip() or None  # noqa: S603
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def _sync_folder(folder: Path) -> None:

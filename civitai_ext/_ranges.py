@@ -16,6 +16,11 @@ __all__ = ["SMALLEST", "Claim", "Part", "Verdict", "Version", "judge"]
 SMALLEST: Final = 1024 * 1024
 """Bytes below which it does not pay to open another connection for a part of a range."""
 
+_LARGEST: Final = 32 * 1024 * 1024
+"""Bytes that one connection fetches at most before it takes the next range, if there are several: what comes first is
+wanted first, since the file is hashed from its beginning.
+"""
+
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII | re.IGNORECASE)
 _NO_RANGE: Final = re.compile(r"bytes \*/([0-9]{1,19})", re.ASCII | re.IGNORECASE)
 _LENGTH: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -160,6 +165,11 @@ class Part:
         return sum(end - start for start, end in self.done)
 
     @property
+    def front(self) -> int:
+        """How many bytes are there from the beginning without a gap."""
+        return self.done[0][1] if self.done and not self.done[0][0] else 0
+
+    @property
     def is_whole(self) -> bool:
         """Whether all of it is there."""
         return self.present == self.version.size
@@ -174,8 +184,12 @@ class Part:
         """
         free = self._free()
         if free:
-            share = max(SMALLEST, -(-sum(end - start for start, end in free) // max(connections, 1)))
             start, end = free[0]
+            share = end - start
+            if connections > 1:
+                # Ever smaller ones, so that all connections are done at about the same time.
+                left = sum(end - start for start, end in free)
+                share = max(SMALLEST, min(_LARGEST, -(-left // (2 * connections))))
             # A rest that is not worth a connection of its own goes along.
             claim = Claim(start, end if end - start < share + SMALLEST // 2 else start + share)
         else:

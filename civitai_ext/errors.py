@@ -529,16 +529,16 @@ class Incomplete(CivitaiError):
     Attributes:
         path: Where it would be.
         done: How many bytes came.
-        size: How many it has.
+        size: How many it has; None if its host does not say.
     """
 
     default_hint = "Download it again: that goes on where this one stopped."
 
     path: str
     done: int
-    size: int
+    size: int | None
 
-    def __init__(self, message: str = "", *, path: str, done: int, size: int, hint: str | None = None) -> None:
+    def __init__(self, message: str = "", *, path: str, done: int, size: int | None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.path = path
         self.done = done

@@ -17,7 +17,7 @@ import os
 import stat
 import threading
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
@@ -81,7 +81,33 @@ class FileHashes:
         >>> hashes.matches(ModelFile.from_dict({"hashes": {}})) is None
         True
         """
-        own = {
+        compared = self.compare({kind: file.hash(kind) or "" for kind in self._by_kind()})
+        return None if compared is None else compared[1] == compared[2]
+
+    def compare(self, published: Mapping[str, str]) -> tuple[str, str, str] | None:
+        """Compare the strongest hash that both this and what was published have; None if there is no such hash.
+
+        Args:
+            published: Hashes by their names in the API, in any case.
+
+        Returns:
+            The name of the hash, as it was published, and as it is here: equal if it is the same file.
+
+        >>> hashes = FileHashes(size=3, sha256="AB" * 32, crc32="01234567")
+        >>> hashes.compare({"crc32": "89ABCDEF", "AutoV1": "76543210"})
+        ('CRC32', '89ABCDEF', '01234567')
+        """
+        named = {kind.upper(): value.strip().upper() for kind, value in published.items()}
+        for kind, ours in self._by_kind().items():
+            theirs = named.get(kind.upper(), "")
+            # Some AutoV3 are listed with all digits.
+            if ours is not None and len(theirs) >= len(ours):
+                return kind, theirs[: len(ours)], ours
+        return None
+
+    def _by_kind(self) -> dict[str, str | None]:
+        """The hashes by their names in the API, the strongest first."""
+        return {
             "SHA256": self.sha256,
             "BLAKE3": self.blake3,
             "AutoV2": self.auto_v2,
@@ -89,12 +115,6 @@ class FileHashes:
             "CRC32": self.crc32,
             "AutoV1": self.auto_v1,
         }
-        for kind, ours in own.items():
-            theirs = (file.hash(kind) or "").strip().upper()
-            # Some AutoV3 are listed with all digits.
-            if ours is not None and len(theirs) >= len(ours):
-                return theirs.startswith(ours)
-        return None
 
 
 # ------------------------------------------------------------------------------------------------------- piece by piece

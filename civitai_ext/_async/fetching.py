@@ -4,100 +4,55 @@ known to be whole and the right one.
 
 from __future__ import annotations
 
-import errno
-import json
+import re
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
-from urllib.parse import urljoin, urlsplit
 
-import attrs
-
-from civitai_api.runtime import Response
-from civitai_ext._answers import error_for, unexpected
-from civitai_ext._async.http import AsyncStream
+from civitai_ext._async.http import DEFAULT_TIMEOUT, AsyncStream
+from civitai_ext._async.locating import LONGEST_ERROR, AsyncLocator, probe, unusable
 from civitai_ext._async.media_files import OnProgress
-from civitai_ext._async.signed_urls import refusal, with_retries
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import delay_after
-from civitai_ext._config import origin_of
 from civitai_ext._disk import AsyncDisk, Exists, is_free
+from civitai_ext._fetched import Expected, Fetched, Place, Probe
+from civitai_ext._hashing_along import HashingAlong
+from civitai_ext._pace import Pace
 from civitai_ext._part_files import ResumableFile
 from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
 from civitai_ext._signal import AsyncSignal
 from civitai_ext._together import AsyncTogether
-from civitai_ext._verifying import BEGINNING, Hashes, StandardHashes, comparable, mismatch, why_not_a_file
+from civitai_ext._verifying import BEGINNING, why_not_a_file
 from civitai_ext.errors import (
     ApiError,
     CivitaiError,
     ConnectionFailed,
     HashMismatch,
     Incomplete,
+    InvalidFile,
     NotAFile,
     RateLimited,
     ServerError,
     UnexpectedResponse,
 )
+from civitai_ext.hashing import FileHashes
 
-__all__ = ["Fetched", "Expected", "fetch"]
+__all__ = ["CONNECTIONS", "Expected", "Fetched", "Probe", "fetch", "probe"]
 
 CONNECTIONS: Final = 4
 
-_MOST_HOPS: Final = 5
-_LONGEST_ERROR: Final = 64 * 1024
-_BUFFER: Final = 256 * 1024
-_BLOCK: Final = 8 * 1024 * 1024
+_BUFFER: Final = 1024 * 1024
+_WORTH_WRITING: Final = 64 * 1024
+_WRITTEN_EVERY: Final = 0.005  # seconds, where that many bytes came: what was not written is lost with the process
+_PROGRESS: Final = 256 * 1024  # bytes after which a range that was cut has not failed
+_LOOK_AGAIN: Final = 0.05  # seconds after which a connection that waits looks whether it may go on
 _SLOWEST: Final = 1024  # bytes per second; less for as long as a host may be silent counts as silence
-_SAVED_EVERY: Final = 1.0  # seconds
 _REFUSED: Final = frozenset({401, 403, 410})
 _BUSY: Final = frozenset({403, 429, 503})
-
-
-@attrs.frozen(kw_only=True)
-class Expected:
-    """What is known of a file before it comes.
-
-    Attributes:
-        size: How many bytes it has, if that is known exactly: `sizeKB` of the service is an estimate.
-        hashes: Its published hashes, by their names in the API.
-    """
-
-    size: int | None = None
-    hashes: Mapping[str, str] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
-class Fetched:
-    """A file that is there as a whole.
-
-    Attributes:
-        path: Where it is.
-        size: How many bytes it has.
-        verified: Whether a published hash was compared, and agreed.
-        hashes: Its hashes; none of a file that was there before and left as it was.
-    """
-
-    path: Path
-    size: int
-    verified: bool
-    hashes: Mapping[str, str] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class _Place:
-    """Where a file lies at the moment, and which version of it.
-
-    `ranged` is whether the host gives ranges of it.
-    """
-
-    url: str
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    version: Version
-    ranged: bool
+_HAS_RUN_OUT: Final = re.compile(r"ExpiredToken|has expired|AccessDenied", re.IGNORECASE)
 
 
 async def fetch(
@@ -110,7 +65,6 @@ async def fetch(
     exists: Exists = "error",
     on_progress: OnProgress | None = None,
     timeout: float | None = None,
-    hashes: Callable[[], Hashes] = StandardHashes,
 ) -> Fetched:
     """Download a file; where an earlier call was cut short, go on from there.
 
@@ -123,9 +77,8 @@ async def fetch(
         expected: What is known of it.
         connections: Over how many connections it comes at most.
         exists: What to do if there is a file of the name.
-        on_progress: Called with how many bytes came and how many there are.
+        on_progress: Called with how many bytes came and how many there are, None if the host does not say.
         timeout: How many seconds the host may be silent.
-        hashes: Makes what computes the hashes.
 
     Raises:
         AlreadyDownloading: Somebody else is at it.
@@ -144,32 +97,37 @@ async def fetch(
     if not await AsyncDisk.run(is_free, target, exists):
         return await AsyncDisk.run(_kept, target)
     file = await AsyncDisk.run(ResumableFile, target, public_url(source))
+    download = AsyncDownload(transport, source, target, file, expected, connections, on_progress, timeout)
     try:
-        download = AsyncDownload(transport, source, target, file, expected, connections, on_progress, timeout)
-        await download.run()
-        found = await _hashed(file, hashes(), download.size)
-        wrong = mismatch(expected.hashes, found)
-        verified = bool(comparable(expected.hashes, found)) and wrong is None
-        start = await AsyncDisk.run(file.read, 0, BEGINNING)
-        if not verified and (reason := why_not_a_file(target.name, "", start, download.size)):
+        try:
+            hashes = await download.run()
+        except InvalidFile as error:
+            why_not = await AsyncDisk.run(_why_not, file, target.name, 1)
+            await AsyncDisk.run(file.discard)
+            raise NotAFile(why_not or error.message, status=200, method="GET", url=source) from error
+        compared = hashes.compare(expected.hashes)
+        verified = compared is not None and compared[1] == compared[2]
+        if not verified and (reason := await AsyncDisk.run(_why_not, file, target.name, hashes.size)):
             await AsyncDisk.run(file.discard)
             raise NotAFile(reason, status=200, method="GET", url=source)
-        if wrong is not None:
+        if compared is not None and not verified:
             await AsyncDisk.run(file.discard)
-            name, should, is_ = wrong
+            name, published, found = compared
             raise HashMismatch(
-                f"{target} came with the {name} {is_}, but {should} was published",
+                f"{target} came with the {name} {found}, but {published} was published",
                 path=str(target),
                 name=name,
-                expected=should,
-                found=is_,
+                expected=published,
+                found=found,
             )
         if not await AsyncDisk.run(is_free, target, exists):  # it may have come meanwhile
             await AsyncDisk.run(file.discard)
             return await AsyncDisk.run(_kept, target)
         await AsyncDisk.run(file.become_target)
-        return Fetched(path=target, size=download.size, verified=verified, hashes=dict(found))
+        status = await AsyncDisk.run(target.stat)
+        return Fetched(path=target, size=hashes.size, verified=verified, hashes=hashes, status=status)
     finally:
+        await AsyncDisk.run(download.stop)
         await AsyncDisk.run(file.close)
 
 
@@ -188,49 +146,57 @@ class AsyncDownload:
         timeout: float | None,
     ) -> None:
         self._transport = transport
-        self._source = source
         self._target = target
         self._file = file
         self._expected = expected
         self._connections = max(1, connections)
+        self._pace = Pace(self._connections)
         self._on_progress = on_progress
         self._timeout = transport.timeout if timeout is None else timeout
+        self._locator = AsyncLocator(transport, source, target.name, self._timeout)
         self._part: Part | None = None
+        self._hashing: HashingAlong | None = None
         self._lock = threading.Lock()  # guards the part; never held while anything is waited for
         self._ignored = False  # whether the host gave the whole file for a range
-        self._saved = 0
-        self._saved_at = monotonic()
-
-    @property
-    def size(self) -> int:
-        """How many bytes the file has."""
-        return self._known.version.size
+        self._noted = 0
 
     @property
     def _known(self) -> Part:
         assert self._part is not None, "nothing was asked yet"  # noqa: S101
         return self._part
 
-    async def run(self) -> None:
-        """Fetch what is missing."""
-        fruitless = 0
+    async def run(self) -> FileHashes:
+        """Fetch what is missing; give the hashes of the whole.
+
+        Raises:
+            InvalidFile: It is not what its name says.
+            CivitaiError: See `fetch`.
+        """
+        fruitless, attempt = 0, 0
         while True:
-            place = await self._resolve()
-            await self._prepare(place)
+            place = await self._locator.locate()
+            if place.version is None:
+                attempt += 1
+                size = await self._fetch_unmeasured(place, attempt)
+                if size is not None:
+                    return await self._hashes_of(place, size)
+                continue
+            size = place.version.size
+            await self._prepare(place, place.version)
             part = self._known
             if part.is_whole:
-                return
+                return await self._hashes_of(place, size)
             before = part.present
             round_ = _AsyncRound(place)
             try:
                 await self._run_round(round_)
             except BaseException:  # a task that is canceled keeps what it has, too
                 with suppress(OSError):
-                    await (self._save() if part.present else AsyncDisk.run(self._file.discard))
+                    await (AsyncDisk.run(self._file.save, part) if part.present else AsyncDisk.run(self._file.discard))
                 raise
-            await self._save()
             if part.is_whole:
-                return
+                return await self._hashes_of(place, size)
+            await AsyncDisk.run(self._file.save, part)
             failure = round_.failure
             assert failure is not None, "a round ends whole or with a failure"  # noqa: S101
             fruitless = fruitless + 1 if part.present <= before or round_.changed else 1
@@ -238,126 +204,54 @@ class AsyncDownload:
                 raise failure
             await self._transport.sleep(self._transport.policy.longest(fruitless) * self._transport.policy.scale)
 
-    # ---------------------------------------------------------------------------------------------- where the file is
+    async def _hashes_of(self, place: Place, size: int) -> FileHashes:
+        """Give the hashes of the whole file."""
+        self._check_size(place, size)
+        return await AsyncDisk.run(self._hashed.finish, size)
 
-    async def _resolve(self) -> _Place:
-        """Ask the service where the file lies, and that place what is there."""
-        return await with_retries(self._transport, self._follow)
+    def _check_size(self, place: Place, size: int) -> None:
+        if self._expected.size not in (None, size):
+            raise NotAFile(
+                f"it has {size} bytes, and {self._expected.size} were expected",
+                status=200,
+                media_type=place.media_type,
+                method="GET",
+                url=place.url,
+            )
 
-    async def _follow(self) -> _Place:
-        url, again = self._source, True
-        hops = 0
-        while True:
-            if not self._transport.config.may_be_fetched(url):
-                raise UnexpectedResponse("the URL of the file is not one to fetch", status=200, url=url)
-            headers = self._transport.headers_for(url, authenticated=self._is_own(url))
-            # HEAD is not understood everywhere, and where it is, the answer may differ from that to GET.
-            asking = {**headers, "range": "bytes=0-0"}
-            async with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
-                if stream.status in (200, 206, 416):
-                    return self._found(stream, url, headers)
-                answer = await stream.read(_LONGEST_ERROR)
-            location = answer.headers.get("location", "")
-            if answer.status == 404 and again and "private" in answer.headers.get("cache-control", ""):
-                # So it answers when it could not find out where the file lies, which passes.
-                again = False
-                await self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
-            elif 300 <= answer.status < 400 and location and hops < _MOST_HOPS:
-                hops += 1
-                url = self._next(answer, url, location)
-            else:
-                raise self._refused(answer, url)
-
-    def _next(self, answer: Response, url: str, location: str) -> str:
-        try:
-            target = urljoin(url, location)
-            path = urlsplit(target).path
-        except ValueError:
-            raise unexpected(answer, method="GET", url=url) from None
-        if path == "/login" or path.startswith("/login/"):
-            login = Response(401, {}, b'{"message": "It leads to the login page"}')
-            raise error_for(login, method="GET", url=url, token_source=self._token_source(url))
-        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-            raise UnexpectedResponse("it redirects to an address without encryption", status=answer.status, url=url)
-        return target
-
-    def _is_own(self, url: str) -> bool:
-        """Whether the token may go with a request: to the service's own routes for downloads.
-
-        Signed URLs can be on its own hosts too, and refuse a second credential.
-        """
-        site = self._transport.config.base_url("site")
-        return origin_of(url) == origin_of(site) and urlsplit(url).path.startswith("/api/download/")
-
-    def _token_source(self, url: str) -> str | None:
-        own = self._is_own(url) and self._transport.config.may_receive_token(url)
-        return self._transport.config.token_source if own else None
-
-    def _refused(self, answer: Response, url: str) -> CivitaiError:
-        if answer.status < 400:
-            return unexpected(answer, method="GET", url=url)
-        if not self._is_own(url):
-            return refusal(answer, "GET", url, "Download it again.")
-        token = self._transport.config.token
-        return error_for(
-            answer,
-            method="GET",
-            url=url,
-            token_source=self._token_source(url),
-            secrets=() if token is None else (token,),
-        )
-
-    def _found(self, stream: AsyncStream, url: str, headers: Mapping[str, str]) -> _Place:
-        version = Version.of(stream.status, stream.headers)
-        self._check(stream, url)
-        if version is None:
-            raise self._not_usable(stream, url, "it does not say how long the file is")
-        if self._expected.size not in (None, version.size):
-            raise self._no_file(stream, url, f"it has {version.size} bytes, and {self._expected.size} were expected")
-        return _Place(url, headers, version, stream.status == 206)
-
-    def _check(self, stream: AsyncStream, url: str) -> None:
-        media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if reason := why_not_a_file(self._target.name, media_type, b"", 1):
-            raise self._no_file(stream, url, reason)
-        if stream.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise self._not_usable(stream, url, "the file came compressed, which was not asked for")
-
-    def _no_file(self, stream: AsyncStream, url: str, message: str) -> NotAFile:
-        media_type = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return NotAFile(message, status=stream.status, media_type=media_type, method="GET", url=url)
-
-    def _not_usable(
-        self, stream: AsyncStream, url: str, message: str, *, truncated: bool = False
-    ) -> UnexpectedResponse:
-        return UnexpectedResponse(message, status=stream.status, truncated=truncated, method="GET", url=url)
+    def stop(self) -> None:
+        """End what goes on beside it."""
+        if self._hashing is not None:
+            self._hashing.stop()
+            self._hashing = None
 
     # ------------------------------------------------------------------------------------------------- what is there
 
-    async def _prepare(self, place: _Place) -> None:
+    async def _prepare(self, place: Place, version: Version) -> None:
         """Make the part one of the version that lies there now: go on with it, or begin it anew."""
-        part = await AsyncDisk.run(self._file.load) if self._part is None else self._part
-        keep = part is not None and part.version.is_surely(place.version)
-        self._part = part if part is not None and keep else Part(place.version)
-        await AsyncDisk.run(self._file.begin, place.version.size, keep=keep, present=self._part.present)
-        self._saved = self._part.present
-        self._tell()
+        self._check_size(place, version.size)
+        old, part = self._part, await AsyncDisk.run(self._file.load) if self._part is None else self._part
+        keep = part is not None and part.version.is_surely(version)
+        self._part = part = part if part is not None and keep else Part(version)
+        await AsyncDisk.run(self._file.begin, version.size, keep=keep, present=part.present)
+        self._noted = part.present
+        if part is not old:
+            await AsyncDisk.run(self._hash_anew)
+        self._hashed.reach(part.front)
+        self._tell(part.present, version.size)
 
-    async def _save(self, *, wait: bool = True) -> None:
-        """Note on the disk what is there."""
-        with self._lock:
-            part = self._known
-            present, notes = part.present, json.dumps(part.to_dict())
-        if await AsyncDisk.run(self._file.save, notes, wait=wait):
-            self._saved, self._saved_at = present, monotonic()
+    def _hash_anew(self) -> None:
+        self.stop()
+        self._hashing = HashingAlong(self._file, self._target.name)
 
-    def _is_save_due(self) -> bool:
-        every = max(1024 * 1024, min(16 * 1024 * 1024, self.size // 128))
-        return self._known.present - self._saved >= every or monotonic() - self._saved_at >= _SAVED_EVERY
+    @property
+    def _hashed(self) -> HashingAlong:
+        assert self._hashing is not None, "it begins when the file does"  # noqa: S101
+        return self._hashing
 
-    def _tell(self) -> None:
+    def _tell(self, done: int, size: int | None) -> None:
         if self._on_progress is not None:
-            self._on_progress(self._known.present, self.size)
+            self._on_progress(done, size)
 
     # --------------------------------------------------------------------------------------------------------- rounds
 
@@ -366,27 +260,29 @@ class AsyncDownload:
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
+        part = self._known
+        self._pace.begin(part.present, size=part.version.size, now=monotonic(), most=len(workers))
         together = AsyncTogether[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
             async with aclosing(together.as_completed(workers)) as ended:
                 async for _, failure in ended:
                     if failure is not None:
-                        round_.is_over = True
+                        round_.stop()
                         raise failure
         except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
-            if isinstance(error, NotAFile) or not _passes(error):
+            if not _passes(error):
                 raise
-            raise Incomplete(
-                f"{self._known.present} bytes of {self.size} came of {self._target}: {error.describe()}",
-                path=str(self._target),
-                done=self._known.present,
-                size=self.size,
-            ) from error
+            raise self._incomplete(self._known.present, self._known.version.size, error) from error
         finally:
-            round_.is_over = True
+            round_.stop()
         if round_.ignored:
             self._ignored = True
         self._connections = max(1, self._connections - round_.left)
+
+    def _incomplete(self, done: int, size: int | None, error: CivitaiError) -> Incomplete:
+        of = "" if size is None else f" of {size}"
+        message = f"{done} bytes{of} came of {self._target}: {error.describe()}"
+        return Incomplete(message, path=str(self._target), done=done, size=size)
 
     async def _work(self, round_: _AsyncRound, number: int, ranged: bool) -> None:
         """Fetch one range after the other. The first connection shows whether others have a chance."""
@@ -396,21 +292,25 @@ class AsyncDownload:
             if number:
                 await round_.begun.wait()
             while not round_.is_over:
-                claim = self._take(ranged)
-                if claim is None:
+                claim = self._take(number, ranged)
+                if claim is None and self._known.is_whole:
+                    round_.stop()
                     return
+                if claim is None:  # others may leave something
+                    await round_.over.wait(_LOOK_AGAIN)
+                    continue
                 began, delay = claim.at, None
                 try:
-                    accepted = await self._fetch(round_, claim, ranged) or accepted
+                    accepted = await self._fetch(round_, number, claim, ranged) or accepted
                     attempt = 1
                 except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
                     if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | _REFUSED:
                         round_.leave(error)  # the host does not want that many connections
                         return
-                    if isinstance(error, ApiError) and error.status in _REFUSED:
-                        round_.end(error)  # the URL has run out
+                    if _has_run_out(error):
+                        round_.end(error)
                         return
-                    if ranged and claim.at - began >= _BUFFER:
+                    if ranged and claim.at - began >= _PROGRESS:
                         attempt = 1
                     delay = delay_after(error, self._transport.policy, attempt, idempotent=True)
                     if delay is None:
@@ -425,74 +325,133 @@ class AsyncDownload:
             if number == 0:
                 round_.begun.set()
 
-    def _take(self, ranged: bool) -> Claim | None:
+    def _take(self, number: int, ranged: bool) -> Claim | None:
         with self._lock:
             if self._known.is_whole:
                 return None
-            return self._known.take(self._connections) if ranged else self._known.take_all()
+            if not ranged:
+                return self._known.take_all()
+            self._pace.wait_no_more(now=monotonic())
+            return self._known.take(self._pace.limit) if number < self._pace.limit else None
 
-    async def _fetch(self, round_: _AsyncRound, claim: Claim, ranged: bool) -> bool:
+    async def _fetch(self, round_: _AsyncRound, number: int, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""
         place, version = round_.place, self._known.version
         headers = dict(place.headers)
+        start, end = claim.at, claim.end  # the end may come nearer while the host thinks
         if ranged:
-            headers["range"] = f"bytes={claim.at}-{claim.end - 1}"
+            headers["range"] = f"bytes={start}-{end - 1}"
             headers["if-range"] = version.validator or ""
         async with self._transport.http.stream("GET", place.url, headers=headers, timeout=self._timeout) as stream:
             if stream.status >= 300 and stream.status != 416:
-                raise self._refused(await stream.read(_LONGEST_ERROR), place.url)
-            verdict = judge(stream.status, stream.headers, claim.at, claim.end, version)
+                raise self._locator.refused(await stream.read(LONGEST_ERROR), place.url)
+            verdict = judge(stream.status, stream.headers, start, end, version)
+            self._locator.check(stream, place.url)
             if verdict is Verdict.CHANGED:
-                self._check(stream, place.url)  # or it is a page
                 round_.changed = True
-                round_.end(self._not_usable(stream, place.url, "the file changed meanwhile", truncated=True))
+                round_.end(unusable(stream, place.url, "the file changed meanwhile", truncated=True))
                 return False
-            self._check(stream, place.url)
             if verdict is Verdict.UNUSABLE or (verdict is Verdict.WHOLE and ranged):
                 round_.ignored = True
-                round_.end(self._not_usable(stream, place.url, "it gave another range than asked", truncated=True))
+                round_.end(unusable(stream, place.url, "it gave another range than asked", truncated=True))
                 return False
             round_.begun.set()
-            if version.validator is None:  # what is there may be of another version
+            if version.validator is None and self._known.done:  # what is there may be of another version
                 with self._lock:
                     self._known.done = []
-            await self._receive(round_, stream, claim, place.url)
+                await AsyncDisk.run(self._hash_anew)
+            await self._receive(round_, number, stream, claim)
         return True
 
-    async def _receive(self, round_: _AsyncRound, stream: AsyncStream, claim: Claim, url: str) -> None:
-        began, buffer = claim.at, bytearray()
-        window, in_window = monotonic(), 0
+    async def _receive(self, round_: _AsyncRound, number: int, stream: AsyncStream, claim: Claim) -> None:
+        began = came = claim.at
+        chunks, held = list[bytes](), 0
+        written = window = monotonic()
+        in_window = came
         try:
             async for chunk in stream.chunks():
-                buffer += chunk
-                in_window += len(chunk)
-                if round_.is_over or claim.at + len(buffer) >= claim.end:
+                chunks.append(chunk)
+                held += len(chunk)
+                came += len(chunk)
+                if round_.is_over or came >= claim.end or number >= self._pace.limit:
                     break
-                if len(buffer) >= _BUFFER or self._is_save_due():
-                    await self._put(claim, buffer)
-                    buffer = bytearray()
-                now, silence = monotonic(), self._timeout or 60.0
+                now = monotonic()
+                if held >= _BUFFER or (held >= _WORTH_WRITING and now - written >= _WRITTEN_EVERY):
+                    await self._put(claim, chunks)
+                    chunks, held, written = [], 0, now
+                silence = self._silence
                 if now - window >= silence:
-                    if in_window < _SLOWEST * silence:
-                        raise self._not_usable(stream, url, "almost nothing comes any more", truncated=True)
-                    window, in_window = now, 0
+                    if came - in_window < _SLOWEST * silence:
+                        raise unusable(stream, round_.place.url, "almost nothing comes any more", truncated=True)
+                    window, in_window = now, came
         finally:
-            await self._put(claim, buffer)
+            await self._put(claim, chunks)
         if claim.at == began and not round_.is_over:
-            raise self._not_usable(stream, url, "nothing came", truncated=True)
+            raise unusable(stream, round_.place.url, "nothing came", truncated=True)
 
-    async def _put(self, claim: Claim, buffer: bytearray) -> None:
+    @property
+    def _silence(self) -> float:
+        """How many seconds a host may be silent."""
+        return DEFAULT_TIMEOUT if self._timeout is None else self._timeout
+
+    async def _put(self, claim: Claim, chunks: list[bytes]) -> None:
+        await AsyncDisk.run(self._store, claim, chunks)
+        self._tell(self._known.present, self._known.version.size)
+
+    def _store(self, claim: Claim, chunks: list[bytes]) -> None:
         """Write what came where it belongs, as far as nobody else took that over."""
+        part, count = self._known, 0
+        for chunk in chunks:
+            with self._lock:
+                left = claim.end - claim.at - count
+            if left > 0:
+                self._file.write(claim.at + count, memoryview(chunk)[:left])
+                count += min(left, len(chunk))
         with self._lock:
-            at, count = claim.at, max(0, min(len(buffer), claim.end - claim.at))
-        if not count:
-            return
-        await AsyncDisk.run(self._file.write, at, bytes(buffer[:count]))
-        with self._lock:
-            self._known.add(claim, count)
-        if self._is_save_due():
-            await self._save(wait=False)
-        self._tell()
+            part.add(claim, count)
+            self._pace.note(part.present, now=monotonic())
+            is_due = part.present - self._noted >= max(1024 * 1024, part.version.size // 256)
+            if is_due:
+                self._noted = part.present
+        if is_due:
+            self._file.note(part)
+        self._hashed.reach(part.front)
+
+    # -------------------------------------------------------------------------------------------- files of any length
+
+    async def _fetch_unmeasured(self, place: Place, attempt: int) -> int | None:
+        """Fetch a file whose host does not say how long it is: over one connection, each time from its beginning.
+
+        Gives how many bytes it has; None if it did not come as a whole, and another try may help.
+        """
+        self._part, done = None, 0
+        await AsyncDisk.run(self._file.begin, 0, keep=False)
+        await AsyncDisk.run(self._hash_anew)
+        try:
+            async with self._transport.http.stream(
+                "GET", place.url, headers=place.headers, timeout=self._timeout
+            ) as stream:
+                if stream.status != 200:
+                    raise self._locator.refused(await stream.read(LONGEST_ERROR), place.url)
+                self._locator.check(stream, place.url)
+                async for chunk in stream.chunks():
+                    await AsyncDisk.run(self._file.write, done, chunk)
+                    done += len(chunk)
+                    self._hashed.reach(done)
+                    self._tell(done, None)
+        except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
+            delay = delay_after(error, self._transport.policy, attempt, idempotent=True)
+            if delay is None and _has_run_out(error) and attempt < self._transport.policy.attempts:
+                delay = 0.0
+            if delay is None:
+                await AsyncDisk.run(self._file.discard)
+                if _passes(error):
+                    raise self._incomplete(0, None, error) from error
+                raise
+        else:
+            return done
+        await self._transport.sleep(delay)
+        return None
 
 
 class _AsyncRound:
@@ -502,16 +461,18 @@ class _AsyncRound:
         place: Where they fetch from.
         begun: Happens when the first of them gets something.
         is_over: Whether they are to stop.
+        over: Happens when they are to stop.
         failure: Why, if not everything is there.
         changed: Whether the file is another one now.
         ignored: Whether the host does not give ranges.
         left: How many gave up, since the host wants fewer.
     """
 
-    def __init__(self, place: _Place) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
         self.begun = AsyncSignal()
         self.is_over = False
+        self.over = AsyncSignal()
         self.failure: CivitaiError | None = None
         self.changed = False
         self.ignored = False
@@ -525,7 +486,12 @@ class _AsyncRound:
     def end(self, failure: CivitaiError) -> None:
         """Let all of them stop."""
         self.failure = failure
+        self.stop()
+
+    def stop(self) -> None:
+        """Let all of them stop, whatever there is."""
         self.is_over = True
+        self.over.set()
 
 
 def _passes(error: CivitaiError) -> bool:
@@ -535,25 +501,18 @@ def _passes(error: CivitaiError) -> bool:
     return isinstance(error, (ConnectionFailed, RateLimited, ServerError))
 
 
-async def _hashed(file: ResumableFile, hashes: Hashes, size: int) -> Mapping[str, str]:
-    """Compute the hashes of what is on the disk.
+def _has_run_out(error: CivitaiError) -> bool:
+    """Whether a signed URL was refused, as it is when its time is over."""
+    if not isinstance(error, ApiError):
+        return False
+    return error.status in _REFUSED or (error.status == 400 and bool(_HAS_RUN_OUT.search(str(error.body))))
 
-    Not while it comes: the pieces come in no order, after a restart the first ones would have to be read anyway, and
-    only this sees what was really written.
-    """
 
-    def take(at: int) -> int:
-        block = file.read(at, _BLOCK)
-        hashes.update(block)
-        return len(block)
-
-    at = 0
-    while at < size:
-        count = await AsyncDisk.run(take, at)
-        if not count:
-            raise OSError(errno.EIO, "The part file became shorter", str(file.path))
-        at += count
-    return hashes.digests()
+def _why_not(file: ResumableFile, name: str, size: int) -> str | None:
+    """Tell by its beginning why it is not the file."""
+    start = bytearray(BEGINNING)
+    count = file.read(0, memoryview(start))
+    return why_not_a_file(name, "", bytes(start[:count]), size)
 
 
 def _kept(path: Path) -> Fetched:

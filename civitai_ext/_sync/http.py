@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from civitai_api.runtime import Response
@@ -36,9 +37,15 @@ DEFAULT_TIMEOUT: Final = 60.0
 _CONNECT_TIMEOUT: Final = 10.0
 _POOL_TIMEOUT: Final = 30.0
 _LARGEST_BODY: Final = 256 * 1024 * 1024
+_READ_DIRECTLY: Final = 64 * 1024 * 1024
+"""Bytes of a body above which reading it fast is worth more than the connection, which cannot be used again then."""
+_READ: Final = 1024 * 1024
 
 # With these no connection was made, so the service knows nothing of the request.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_TIMEOUTS: Final = (httpx.TimeoutException, httpcore.TimeoutException)
+# What reading directly from a connection raises.
+_BROKEN: Final = (httpcore.NetworkError, httpcore.TimeoutException)
 _NOT_SENDABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
 
 
@@ -67,10 +74,34 @@ class Stream:
             for chunk in self._response.iter_raw():
                 if chunk:
                     yield chunk
-        except httpx.HTTPError as error:
+                if (length := self._length) > _READ_DIRECTLY:
+                    # That chunk was all that had been read from the connection. Now without the library's pieces of
+                    # 64 KiB, and its copies.
+                    connection, done = self._response.extensions["network_stream"], len(chunk)
+                    while done < length:
+                        chunk = connection.read(min(length - done, _READ), timeout=self._timeout)
+                        if not chunk:
+                            raise httpx.RemoteProtocolError("the connection was closed before the body was whole")
+                        done += len(chunk)
+                        yield chunk
+                    break
+        except (httpx.HTTPError, *_BROKEN) as error:
             failure = self._cut(error)
         if failure is not None:
             raise failure
+
+    @property
+    def _length(self) -> int:
+        """How many bytes the body has, if they can be read directly from the connection, else 0."""
+        length = self.headers.get("content-length", "")
+        extensions = self._response.extensions
+        alone = extensions.get("http_version") == b"HTTP/1.1" and "network_stream" in extensions
+        return int(length) if alone and length.isdecimal() and "transfer-encoding" not in self.headers else 0
+
+    @property
+    def _timeout(self) -> float | None:
+        timeout: float | None = self._response.request.extensions["timeout"]["read"]
+        return timeout
 
     def read(self, limit: int = _LARGEST_BODY) -> Response:
         """Give the answer with its whole body, decompressed.
@@ -92,8 +123,8 @@ class Stream:
             raise failure
         return Response(self.status, self.headers, bytes(body))
 
-    def _cut(self, error: httpx.HTTPError) -> CivitaiError:
-        if isinstance(error, httpx.TimeoutException):
+    def _cut(self, error: Exception) -> CivitaiError:
+        if isinstance(error, _TIMEOUTS):
             return _failure(error, str(self._response.url))
         return _with_cause(self._unexpected(f"the body is not whole ({_reason(error)})", truncated=True), error)
 
@@ -285,7 +316,7 @@ def _failure(error: Exception, url: str) -> CivitaiError:
         # Its text quotes the header that is at fault, which may be the one with the token.
         return InvalidRequest(f"The URL or a header of the request to {host or 'the service'} cannot be sent")
     sent = not isinstance(error, _NOT_SENT)
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, _TIMEOUTS):
         doing = "answer" if sent else "accept a connection"
         return RequestTimeout(f"{host} did not {doing} in time", host=host, sent=sent)
     doing = "The connection to {} broke" if sent else "No connection could be made to {}"

@@ -155,8 +155,41 @@ class Transport:
         headers |= extra
         public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
         whole = _body_of(request) if content is None else None
-        policy = self.policy if policy is None else policy
         silence = self.timeout if timeout is None else timeout
+
+        def once() -> Response:
+            body = whole if content is None else content()
+            outcome = self._try(request, url, headers, body, silence, public)
+            if isinstance(outcome, Response):
+                return outcome
+            raise outcome
+
+        return self.in_turn(url, once, what=request.operation, policy=policy, idempotent=request.idempotent, held=held)
+
+    def in_turn(
+        self,
+        url: str,
+        once: Callable[[], T],
+        *,
+        what: str,
+        policy: RetryPolicy | None = None,
+        idempotent: bool = True,
+        held: bool = False,
+    ) -> T:
+        """Do something that asks a service when it is its turn, again where that is safe and may help.
+
+        Args:
+            url: What is asked; its host decides on the line to wait in.
+            once: Does it, and raises what `send` does.
+            what: How it is called in logs.
+            policy: When to do it again, instead of the client's own policy.
+            idempotent: Whether doing it twice does what doing it once does.
+            held: Whether the service holds it back on purpose, so that it must not keep others waiting.
+
+        Raises:
+            CivitaiError: What `once` raised in the end.
+        """
+        policy = self.policy if policy is None else policy
         turn = Turn(origin_of(url), counted=not held)
         attempt, began, in_line = 1, None, 0.0
         try:
@@ -166,13 +199,15 @@ class Transport:
                     began = self._clock()
                 else:
                     in_line += waited
-                body = whole if content is None else content()
-                outcome = self._try(request, url, headers, body, silence, public)
-                if isinstance(outcome, Response):
+                try:
+                    result = once()
+                except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
+                    outcome: CivitaiError = error
+                else:
                     self.limiter.answered(turn)
-                    return outcome
+                    return result
                 elapsed = self._clock() - began - in_line
-                delay = delay_after(outcome, policy, attempt, idempotent=request.idempotent, elapsed=elapsed)
+                delay = delay_after(outcome, policy, attempt, idempotent=idempotent, elapsed=elapsed)
                 throttled = is_throttled(outcome)
                 if throttled:
                     self.limiter.refused(turn, pause=pause_after(outcome, policy, attempt, delay))
@@ -182,7 +217,7 @@ class Transport:
                     if attempt > 1:
                         outcome.add_note(f"It was sent {attempt} times.")
                     raise outcome
-                logger.info("%s again in %.2f s, after attempt %d", request.operation, delay, attempt)
+                logger.info("%s again in %.2f s, after attempt %d", what, delay, attempt)
                 attempt += 1
                 if not throttled:  # else all wait, this one among them
                     self.limiter.leave(turn)

@@ -43,6 +43,8 @@ class Reply:
     reset: bool = False  # … by a reset
     stall: bool = False  # … not at all, and say nothing more
     drip: float | None = None  # seconds between single bytes
+    chunked: bool = False  # without a length
+    endless: bool = False  # … and with nothing else that shows where it ends
 
 
 Fault = Callable[[int, Asked, Reply], Reply | None]
@@ -76,7 +78,10 @@ class RangeServer:
         self.fault: Fault | None = None
         self.service: Callable[[int], Reply | None] = lambda _: None  # answers instead of the address
         self.signature = 1
-        self.pace: float | None = None  # bytes per second and connection
+        self.pace: float | Callable[[int], float] | None = (
+            None  # bytes per second and connection, of how many there are
+        )
+        self.active = 0
         self.extra: dict[str, str] = {}
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -85,7 +90,7 @@ class RangeServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.owner = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True)
 
     @property
     def url(self) -> str:
@@ -160,23 +165,36 @@ class RangeServer:
         return Reply(206, headers, self.content[start:end])
 
     def _send(self, handler: Handler, asked: Asked, reply: Reply) -> None:
-        headers = {"content-length": str(len(reply.body)), **reply.headers}
+        length = {"transfer-encoding": "chunked"} if reply.chunked else {"content-length": str(len(reply.body))}
+        headers = reply.headers if reply.endless else {**length, **reply.headers}
         lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
         handler.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        with self._lock:
+            self.active += 1
+        try:
+            self._send_body(handler, asked, reply)
+        finally:
+            with self._lock:
+                self.active -= 1
+        said = headers.get("content-length", str(len(reply.body)))
+        if reply.cut is not None or reply.stall or reply.reset or reply.endless or said != str(len(reply.body)):
+            handler.close_connection = True
+
+    def _send_body(self, handler: Handler, asked: Asked, reply: Reply) -> None:
         body = memoryview(reply.body)[: reply.cut]
         block = 64 * 1024 if reply.drip is None else 1
         for at in range(0, len(body), block):
             piece = body[at : at + block]
-            handler.wfile.write(piece)
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), bytes(piece)) if reply.chunked else piece)
             asked.sent += len(piece)
             if reply.drip is not None and self.stopping.wait(reply.drip):
                 break
             if self.pace is not None:
-                time.sleep(len(piece) / self.pace)
+                time.sleep(len(piece) / (self.pace(self.active) if callable(self.pace) else self.pace))
         if reply.stall:
             self.stopping.wait(20)
         if reply.reset:
             handler.wfile.flush()
             _reset(handler.connection)
-        if reply.cut is not None or reply.stall or reply.reset or len(reply.body) != int(headers["content-length"]):
-            handler.close_connection = True
+        elif reply.chunked and reply.cut is None:
+            handler.wfile.write(b"0\r\n\r\n")

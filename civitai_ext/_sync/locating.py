@@ -1,0 +1,188 @@
+# Derived from civitai_ext/_async/locating.py by scripts/unasync.py: change that file, then run `make fix`.
+"""Where a file lies at the moment: the service is asked, and leads to a signed URL on another host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from civitai_api.runtime import Response
+from civitai_ext._answers import error_for, unexpected
+from civitai_ext._config import origin_of
+from civitai_ext._fetched import Place, Probe
+from civitai_ext._file_names import name_from_headers
+from civitai_ext._ranges import Version
+from civitai_ext._sync.http import Stream
+from civitai_ext._sync.signed_urls import refusal, with_retries
+from civitai_ext._sync.transport import Transport
+from civitai_ext._verifying import why_not_a_file
+from civitai_ext.errors import CivitaiError, NotAFile, UnexpectedResponse
+
+__all__ = ["LONGEST_ERROR", "Locator", "no_file", "probe", "unusable"]
+
+LONGEST_ERROR: Final = 64 * 1024
+
+_MOST_HOPS: Final = 5
+
+
+def probe(transport: Transport, source: str, *, timeout: float | None = None) -> Probe:
+    """Look at a file without fetching it: whether it may be had, and what it is called.
+
+    Args:
+        transport: What sends.
+        source: The URL that the service gives for the file.
+        timeout: How many seconds the host may be silent.
+
+    Raises:
+        ApiError: The service does not give the file, as `fetch` raises it.
+        ConnectionFailed: The service was not reached.
+        NotAFile: Something else is in place of the file.
+        UnexpectedResponse: The answer cannot be used, or leads where nothing should be fetched from.
+    """
+    place = Locator(transport, source, None, timeout).locate()
+    size = None if place.version is None else place.version.size
+    return Probe(name=place.name, size=size, media_type=place.media_type, etag=place.etag)
+
+
+class Locator:
+    """Finds out where a file lies.
+
+    Args:
+        transport: What sends. The token goes to the service's own routes for downloads alone.
+        source: The URL that the service gives for the file.
+        name: What the file will be called; None for what the host calls it.
+        timeout: How many seconds a host may be silent.
+    """
+
+    def __init__(self, transport: Transport, source: str, name: str | None, timeout: float | None) -> None:
+        self._transport = transport
+        self._source = source
+        self._name = name
+        self._timeout = timeout
+
+    def locate(self) -> Place:
+        """Ask the service, and follow it to the file.
+
+        Raises:
+            CivitaiError: See `probe`.
+        """
+        url, again, hops = self._source, True, 0
+        while True:
+            found = self._ask(url)
+            if isinstance(found, Place):
+                return found
+            location = found.headers.get("location", "")
+            if found.status == 404 and again and "private" in found.headers.get("cache-control", ""):
+                # So it answers when it could not find out where the file lies, which passes.
+                again = False
+                self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
+            elif 300 <= found.status < 400 and location and hops < _MOST_HOPS:
+                hops += 1
+                url = self._next(found, url, location)
+            else:
+                raise self.refused(found, url)
+
+    def _ask(self, url: str) -> Place | Response:
+        """Ask an address for the first byte; give its answer where that is no file, and will be no other."""
+        if not self._transport.config.may_be_fetched(url):
+            raise UnexpectedResponse("the URL of the file is not one to fetch", status=200, url=url)
+
+        def once() -> Place | Response:
+            headers = self._transport.headers_for(url, authenticated=self._is_own(url))
+            # HEAD is not understood everywhere, and where it is, the answer may differ from that to GET.
+            asking = {**headers, "range": "bytes=0-0"}
+            with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
+                if stream.status in (200, 206, 416):
+                    return self._found(stream, url, headers)
+                answer = stream.read(LONGEST_ERROR)
+            if 300 <= answer.status < 400 or answer.status == 404:
+                return answer
+            raise self.refused(answer, url)
+
+        if self._is_own(url):
+            return self._transport.in_turn(url, once, what="the download")
+        return with_retries(self._transport, once)
+
+    def _next(self, answer: Response, url: str, location: str) -> str:
+        try:
+            target = urljoin(url, location)
+            path = urlsplit(target).path
+        except ValueError:
+            raise unexpected(answer, method="GET", url=url) from None
+        if path == "/login" or path.startswith("/login/"):
+            login = Response(401, {}, b'{"message": "It leads to the login page"}')
+            raise error_for(login, method="GET", url=url, token_source=self._token_source(url))
+        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+            raise UnexpectedResponse("it redirects to an address without encryption", status=answer.status, url=url)
+        return target
+
+    def _is_own(self, url: str) -> bool:
+        """Whether the token may go with a request: to the service's own routes for downloads.
+
+        Signed URLs can be on its own hosts too, and refuse a second credential.
+        """
+        site = self._transport.config.base_url("site")
+        return origin_of(url) == origin_of(site) and urlsplit(url).path.startswith("/api/download/")
+
+    def _token_source(self, url: str) -> str | None:
+        own = self._is_own(url) and self._transport.config.may_receive_token(url)
+        return self._transport.config.token_source if own else None
+
+    def refused(self, answer: Response, url: str) -> CivitaiError:
+        """Make the exception for an answer that is no file."""
+        if answer.status < 400:
+            return unexpected(answer, method="GET", url=url)
+        if not self._is_own(url):
+            return refusal(answer, "GET", url, "Download it again.")
+        token = self._transport.config.token
+        return error_for(
+            answer,
+            method="GET",
+            url=url,
+            token_source=self._token_source(url),
+            secrets=() if token is None else (token,),
+        )
+
+    def _found(self, stream: Stream, url: str, headers: Mapping[str, str]) -> Place:
+        self.check(stream, url)
+        version = Version.of(stream.status, stream.headers)
+        return Place(
+            url,
+            headers,
+            version,
+            stream.status == 206,
+            name_from_headers(stream.headers, url),
+            _media_type(stream),
+            stream.headers.get("etag"),
+        )
+
+    def check(self, stream: Stream, url: str) -> None:
+        """Make sure by the headers of an answer that it can be the file, as it is.
+
+        Raises:
+            NotAFile: It is a page or a message.
+            UnexpectedResponse: It is compressed, or it could not be known whether it came as a whole.
+        """
+        name = self._name or name_from_headers(stream.headers, url) or ""
+        if reason := why_not_a_file(name, _media_type(stream), b"", 1):
+            raise no_file(stream, url, reason)
+        chunked = "chunked" in stream.headers.get("transfer-encoding", "").lower()
+        if stream.status == 200 and not chunked and "content-length" not in stream.headers:
+            raise unusable(stream, url, "it does not say where the file ends")
+        if stream.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise unusable(stream, url, "the file came compressed, which was not asked for")
+
+
+def no_file(stream: Stream, url: str, message: str) -> NotAFile:
+    """Make the exception for something in place of the file."""
+    return NotAFile(message, status=stream.status, media_type=_media_type(stream), method="GET", url=url)
+
+
+def unusable(stream: Stream, url: str, message: str, *, truncated: bool = False) -> UnexpectedResponse:
+    """Make the exception for an answer that is not what was asked for."""
+    return UnexpectedResponse(message, status=stream.status, truncated=truncated, method="GET", url=url)
+
+
+def _media_type(stream: Stream) -> str:
+    return stream.headers.get("content-type", "").partition(";")[0].strip().lower()
