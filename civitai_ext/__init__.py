@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from civitai_ext._sync.workflow import Workflow as Workflow
     from civitai_ext.air import Air as Air
     from civitai_ext.air import AirError as AirError
+    from civitai_ext.downloads import Download as Download
+    from civitai_ext.downloads import DownloadProgress as DownloadProgress
     from civitai_ext.errors import CivitaiError as CivitaiError
     from civitai_ext.estimates import Estimate as Estimate
     from civitai_ext.hashing import FileHashes as FileHashes
@@ -61,6 +63,8 @@ __all__ = [
     "BrowsingLevel",
     "Civitai",
     "CivitaiError",
+    "Download",
+    "DownloadProgress",
     "Estimate",
     "FileHashes",
     "Hasher",
@@ -96,6 +100,8 @@ _WHERE = {
     "BrowsingLevel": "levels",
     "Civitai": "_sync.client",
     "CivitaiError": "errors",
+    "Download": "downloads",
+    "DownloadProgress": "downloads",
     "Estimate": "estimates",
     "FileHashes": "hashing",
     "Hasher": "hashing",

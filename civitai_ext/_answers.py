@@ -49,6 +49,7 @@ _LIMIT: Final = re.compile(
 )
 _LOG_IN: Final = re.compile(r"\blog(ged)? ?in\b", re.I)
 _DISABLED: Final = re.compile(r"\bdisabled\b.{0,20}\bdownload|\bdownload\w*\b.{0,20}\bdisabled\b", re.I)
+_NO_ACCESS: Final = re.compile(r"\baccess to download\b", re.I)
 _DOWNLOADING: Final = re.compile(r"\bdownload(s|ing)\b", re.I)
 _TOO_FAR: Final = re.compile(r"too many pages|use cursors", re.I)
 _OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
@@ -296,6 +297,8 @@ def _class_of(status: int, body: Any, said: _Said) -> type[errors.ApiError]:
         return errors.DownloadsDisabled
     if status == 401 and _LOG_IN.search(said.message):
         return errors.LoginRequired
+    if status == 403 and _NO_ACCESS.search(said.message):
+        return errors.AccessDenied
     if status == 410 and "archived" in said.message.lower():
         return errors.Archived
     if status == 429 and _TOO_FAR.search(said.message):

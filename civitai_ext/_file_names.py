@@ -1,4 +1,4 @@
-"""Which names files get: what a server calls a file, and what of it a folder can bear. No I/O but a look at a folder.
+"""Which names files get: what a server calls a file, and what of it a folder can bear. No I/O.
 
 Headers are taken apart by the standard library's `email`: `pyrfc6266` is bound to one minor release of pyparsing, and
 Werkzeug is a whole framework. Names are made safe by own code: `pathvalidate` lets pass what file systems turn into
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-__all__ = ["free_name", "name_from_headers", "safe_name", "same_name"]
+__all__ = ["name_from_headers", "numbered", "safe_name", "same_name"]
 
 # ------------------------------------------------------------------------------------------- what a server calls a file
 
@@ -179,32 +178,13 @@ def _cut(name: str, most: int, addition: str = "") -> str:
     return f"{stem}{end}"
 
 
-def free_name(folder: Path, name: str, taken: Collection[str]) -> str:
-    """Give a name that nothing in a folder has: the one that is wanted, else one with a number.
+def numbered(name: str) -> Iterator[str]:
+    """Give a name that `safe_name` gave, and then without end that name with a number.
 
-    Names that differ only in upper and lower case, or in how accents are written, are the same on some file systems,
-    and so they are here.
-
-    Args:
-        folder: Where it will be; it need not be there yet.
-        name: The name that is wanted, as `safe_name` gave it.
-        taken: Names in this folder that are taken although nothing has them yet.
-
-    Raises:
-        OSError: The folder cannot be looked into.
-
-    >>> free_name(Path("no/such/folder"), "a.safetensors", ["A.safetensors", "a (2).SafeTensors"])
-    'a (3).safetensors'
+    >>> from itertools import islice
+    >>> list(islice(numbered("a.ckpt"), 3))
+    ['a.ckpt', 'a (2).ckpt', 'a (3).ckpt']
     """
-    try:
-        there = [path.name for path in folder.iterdir()]
-    except FileNotFoundError:
-        there = []
-    used = {same_name(each) for each in (*there, *taken)}
-    return next(each for each in _numbered(name) if same_name(each) not in used)
-
-
-def _numbered(name: str) -> Iterator[str]:
     yield name
     number = 2
     while True:

@@ -13,6 +13,7 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     │   ├── AuthenticationError              401
     │   │   └── LoginRequired                the file is for those who are logged in
     │   ├── PermissionDenied                 403
+    │   │   ├── AccessDenied                 the file is for those whom its creator lets
     │   │   ├── DownloadsDisabled            the creator does not offer the file for download
     │   │   ├── EarlyAccess                  the file has to be bought, or waited for
     │   │   └── InsufficientBuzz             the account cannot pay for the work
@@ -38,6 +39,8 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     ├── Incomplete                           a file did not come as a whole; what came is kept
     ├── HashMismatch                         a file came as a whole, and is not the one that was published
     ├── NoSpace (OSError)                    the disk has no room for a file
+    ├── UnsafeFile                           a file that may run code, or was not found clean, and was not asked for so
+    ├── DownloadsFailed                      of several downloads some failed; the others are there
     ├── BlobUnavailable                      a blob has no content that could be fetched
     ├── WorkflowError                        a workflow ended without success
     │   ├── WorkflowFailed
@@ -61,11 +64,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from civitai_ext._redact import public_url
 
+if TYPE_CHECKING:
+    from civitai_ext.downloads import Download
+
 __all__ = [
+    "AccessDenied",
     "AlreadyDownloading",
     "ApiError",
     "Archived",
@@ -78,6 +85,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DownloadsDisabled",
+    "DownloadsFailed",
     "EarlyAccess",
     "Gone",
     "HashMismatch",
@@ -104,6 +112,7 @@ __all__ = [
     "SubmissionUnclear",
     "UnexpectedResponse",
     "UnprocessableContent",
+    "UnsafeFile",
     "UnsupportedMediaType",
     "ValidationWarning",
     "WaitTimeout",
@@ -321,6 +330,12 @@ class PermissionDenied(ApiError):
     """The account that the token belongs to may not do this (403)."""
 
     default_hint = "The token may lack a scope, or the account the right to do this."
+
+
+class AccessDenied(PermissionDenied):
+    """The file is only for those whom its creator lets have it, and the caller is none of them (403)."""
+
+    default_hint = "Only its creator can give access; its page on the site says whether it can be asked for."
 
 
 class DownloadsDisabled(PermissionDenied):
@@ -587,6 +602,37 @@ class NoSpace(CivitaiError, OSError):
         super().__init__(message, hint=hint)
         self.path = path
         self.errno = errno.ENOSPC
+
+
+class UnsafeFile(CivitaiError):
+    """A file was not downloaded since it can run code when it is loaded, or was not found clean by the scans.
+
+    Attributes:
+        name: The file.
+        reason: What is wrong with it.
+    """
+
+    name: str
+    reason: str
+
+    def __init__(self, message: str = "", *, name: str, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
+        self.reason = reason
+
+
+class DownloadsFailed(CivitaiError):
+    """Of several downloads some failed. The others were finished, and are as good as without this error.
+
+    Attributes:
+        downloads: All of them, in the order in which they were asked for; those that failed have an `error`.
+    """
+
+    downloads: Sequence[Download]
+
+    def __init__(self, message: str = "", *, downloads: Sequence[Download], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.downloads = downloads
 
 
 class BlobUnavailable(CivitaiError):

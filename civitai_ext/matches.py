@@ -1,9 +1,11 @@
 """What files on the disk are, by the catalogue: what `civitai.identify` gives.
 
-for match in civitai.identify("models/"):
-print(match)
-if match.update_available:
-print("  newer:", match.update.name, match.update.url)
+    for match in civitai.identify("models/"):
+        print(match)
+        if match.update_available:
+            print("  newer:", match.update.name, match.update.url)
+
+What was known of a file stays known, whatever becomes of it in the catalogue.
 """
 
 from __future__ import annotations

@@ -7,20 +7,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Unpack
-from urllib.parse import urlsplit
 
 from civitai_api.site import models as site
 from civitai_api.site.api.images import list_images
 from civitai_api.site.models import BaseModel, ImageSort, MediaType, NsfwLabel, Period
-from civitai_ext._async.media_files import AsyncContent, OnProgress, check_exists, fetched
+from civitai_ext._async.media_files import OnProgress, check_exists, medium_in, save_medium
 from civitai_ext._async.pager import AsyncPager, Page
-from civitai_ext._async.signed_urls import with_retries
 from civitai_ext._async.transport import AsyncTransport
-from civitai_ext._config import origin_of
 from civitai_ext._disk import AsyncDisk, Exists, is_folder, is_free
+from civitai_ext._downloadable import PictureRef, is_image_page, reference
 from civitai_ext._file_names import safe_name
 from civitai_ext._filters import a_number, items_of, next_of, numbers, one_of, several, switches
-from civitai_ext._media import MEDIA_SUFFIXES, SUFFIX_BY_KIND, may_be_medium, suffix_for
 from civitai_ext._options import CallOptions, checked_options
 from civitai_ext._reading import text
 from civitai_ext._redact import public_url
@@ -31,9 +28,6 @@ from civitai_ext.levels import BrowsingLevel, NsfwLevel
 __all__ = ["AsyncImages"]
 
 _LARGEST_PAGE = 200
-_REDIRECTS: Final = 5
-_SITES: Final = frozenset({"civitai.com", "civitai.red", "civitai.green"})
-_PAGE: Final = re.compile(r"/images/([0-9]{1,10})/?")
 _HINT: Final = "Give an image of the catalogue, its id, its URL or that of its page."
 _USERNAME = re.compile(r"[A-Za-z0-9_]+")
 _EVERY_BIT = int(BrowsingLevel.ALL | BrowsingLevel.BLOCKED)
@@ -113,7 +107,7 @@ class AsyncImages:
         rule: Exists = ("skip" if is_in_folder else "error") if exists is None else exists
         check_exists(rule)
         stem = "-".join([_stem(wanted), *(f"{name[0]}{size}" for name, size in asked.items())])
-        present = await AsyncDisk.run(_present, target, stem) if is_in_folder else target
+        present = await AsyncDisk.run(medium_in, target, stem) if is_in_folder else target
         if present is not None and not await AsyncDisk.run(is_free, present, rule):
             return present
         if not text(wanted.url):
@@ -123,20 +117,16 @@ class AsyncImages:
         if asked and url == wanted.url_at():
             raise InvalidRequest("Only images of Civitai's image host have other sizes", hint="Give neither size.")
 
-        async def receive(content: AsyncContent) -> Path:
-            if not may_be_medium(content.media_type, content.start):
-                raise content.no_file(f"it is no picture, video or sound, but {content.media_type or 'something else'}")
-            suffix = suffix_for(content.media_type, content.start)
-            suffix = suffix or SUFFIX_BY_KIND.get(text(wanted.type), SUFFIX_BY_KIND["image"])
-            path = target / f"{stem}{suffix}" if is_in_folder else target
-            return await content.save(path, exists=rule, on_progress=on_progress)
-
-        async def once() -> Path:
-            return await fetched(
-                self._transport, url, receive, timeout=timeout, hint="Ask for the image again.", redirects=_REDIRECTS
-            )
-
-        return await with_retries(self._transport, once)
+        return await save_medium(
+            self._transport,
+            url,
+            target,
+            stem=stem if is_in_folder else None,
+            kind=text(wanted.type),
+            exists=rule,
+            on_progress=on_progress,
+            timeout=timeout,
+        )
 
     def _wanted(self, image: Any) -> Image:
         """Give what is known of an image to fetch: its URL, or its id alone."""
@@ -255,11 +245,13 @@ def _check_pixels(name: str, size: Any) -> None:
 
 def _page_id(url: str, site_url: str) -> int | None:
     """The id of the image whose page this is, on any host of the site; None if it is no such page."""
-    origin = origin_of(url)
-    if origin is None or (origin[1].removeprefix("www.") not in _SITES and origin != origin_of(site_url)):
+    try:
+        meant = reference(url, site=site_url)
+    except InvalidRequest:
+        if is_image_page(url):
+            raise
         return None
-    match = _PAGE.fullmatch(urlsplit(url).path)
-    return int(match[1]) if match else None
+    return meant.picture if isinstance(meant, PictureRef) and isinstance(meant.picture, int) else None
 
 
 def _stem(image: Image) -> str:
@@ -268,11 +260,6 @@ def _stem(image: Image) -> str:
         return str(image.id)
     last = text(image.url).partition("?")[0].rpartition("/")[2]
     return image.key or Path(safe_name(last, fallback="image")).stem
-
-
-def _present(folder: Path, stem: str) -> Path | None:
-    """The file of an image that is in a folder already, whatever its suffix."""
-    return next((path for suffix in MEDIA_SUFFIXES if (path := folder / f"{stem}{suffix}").exists()), None)
 
 
 def _label(nsfw: Any) -> str | bool | None:

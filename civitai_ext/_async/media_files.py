@@ -8,18 +8,19 @@ from typing import Any, Final, TypeVar, get_args
 from urllib.parse import urljoin
 
 from civitai_ext._async.http import AsyncStream
-from civitai_ext._async.signed_urls import refusal
+from civitai_ext._async.signed_urls import refusal, with_retries
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._disk import AsyncDisk, Exists, PartFile, is_free
-from civitai_ext._media import START
+from civitai_ext._media import MEDIA_SUFFIXES, START, SUFFIX_BY_KIND, may_be_medium, suffix_for
 from civitai_ext._outputs import is_error_page
 from civitai_ext.errors import InvalidRequest, NotAFile, UnexpectedResponse
 
-__all__ = ["AsyncContent", "OnProgress", "check_exists", "fetched"]
+__all__ = ["AsyncContent", "OnProgress", "check_exists", "fetched", "medium_in", "save_medium"]
 
 T = TypeVar("T")
 
 _LONGEST_ERROR: Final = 64 * 1024
+_REDIRECTS: Final = 5
 
 OnProgress = Callable[[int, int | None], object]
 """Called with how many bytes came and how many there are, None if the host does not say. A new try begins at 0."""
@@ -154,6 +155,57 @@ async def fetched(
         if not target or not redirects:
             raise refusal(answer, "GET", url, hint)
         url, redirects = target, redirects - 1
+
+
+async def save_medium(
+    transport: AsyncTransport,
+    url: str,
+    target: Path,
+    *,
+    stem: str | None,
+    kind: str,
+    exists: Exists,
+    on_progress: OnProgress | None = None,
+    timeout: float | None = None,
+) -> Path:
+    """Save a picture, a video or a sound of the image CDN in a file, and give its path.
+
+    Args:
+        transport: What sends.
+        url: Where it is.
+        target: The file; with a `stem` the folder of it. Folders that are missing are made.
+        stem: The name of the file without its suffix, which depends on what comes.
+        kind: `image`, `video` or `audio`, for a suffix if nothing else tells.
+        exists: What to do if there is such a file already.
+        on_progress: Called with how many bytes came and how many there are, after every piece.
+        timeout: How many seconds the host may be silent.
+
+    Raises:
+        NotAFile: Something else came in its place.
+        CivitaiError: It could not be fetched.
+        FileExistsError: There is such a file already, and `exists` is `error`.
+        OSError: The folder or the file cannot be written.
+    """
+
+    async def receive(content: AsyncContent) -> Path:
+        if not may_be_medium(content.media_type, content.start):
+            raise content.no_file(f"it is no picture, video or sound, but {content.media_type or 'something else'}")
+        suffix = suffix_for(content.media_type, content.start)
+        suffix = suffix or SUFFIX_BY_KIND.get(kind, SUFFIX_BY_KIND["image"])
+        path = target if stem is None else target / f"{stem}{suffix}"
+        return await content.save(path, exists=exists, on_progress=on_progress)
+
+    async def once() -> Path:
+        return await fetched(
+            transport, url, receive, timeout=timeout, hint="Ask for the image again.", redirects=_REDIRECTS
+        )
+
+    return await with_retries(transport, once)
+
+
+def medium_in(folder: Path, stem: str) -> Path | None:
+    """Give the picture, video or sound of a name that is in a folder already, whatever its suffix."""
+    return next((path for suffix in MEDIA_SUFFIXES if (path := folder / f"{stem}{suffix}").exists()), None)
 
 
 def _target(url: str, location: str) -> str:

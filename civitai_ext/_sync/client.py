@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from civitai_ext._config import Config
 from civitai_ext._logging import show_logs
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from civitai_ext._sync.blobs import Blobs
     from civitai_ext._sync.community import Articles, Collections, Creators, Tags, Users
     from civitai_ext._sync.directory import Apps, Bugs, Content
+    from civitai_ext._sync.downloads import Downloadable
     from civitai_ext._sync.images import Images
     from civitai_ext._sync.jobs import Jobs
     from civitai_ext._sync.model_files import ModelFiles
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from civitai_ext._sync.usage import Coverage, Usage
     from civitai_ext._sync.vault import Vault
     from civitai_ext._sync.workflows import Workflows
+    from civitai_ext.downloads import Download, DownloadOptions, OnDownload
     from civitai_ext.matches import Match, MatchProgress
 
 __all__ = ["Civitai"]
@@ -305,6 +307,136 @@ class Civitai:
         from civitai_ext._sync.usage import Usage
 
         return Usage(self.transport)
+
+    @overload
+    def download(
+        self,
+        what: Downloadable,
+        to: str | os.PathLike[str],
+        *,
+        all_files: Literal[False] = False,
+        dry_run: bool = False,
+        progress: bool | OnDownload = False,
+        **options: Unpack[DownloadOptions],
+    ) -> Download: ...
+
+    @overload
+    def download(
+        self,
+        what: Downloadable,
+        to: str | os.PathLike[str],
+        *,
+        all_files: Literal[True],
+        dry_run: bool = False,
+        progress: bool | OnDownload = False,
+        **options: Unpack[DownloadOptions],
+    ) -> list[Download]: ...
+
+    def download(
+        self,
+        what: Downloadable,
+        to: str | os.PathLike[str],
+        *,
+        all_files: bool = False,
+        dry_run: bool = False,
+        progress: bool | OnDownload = False,
+        **options: Unpack[DownloadOptions],
+    ) -> Download | list[Download]:
+        """Download a file: over several connections, going on where an earlier call stopped, and checked by its hash.
+
+        Nothing is under its name before all of it is there and is the file that was published. Of a version it is the
+        file that the version is about, a SafeTensor if there is one.
+
+        Args:
+            what: An AIR; a model, which means its newest version; a version, or its id; a file of one; the address of
+                a page or of a download, on any host of the site; an image; a blob, or an output of a workflow.
+            to: A folder: one that is there, or a path that ends with a slash or has no suffix. Otherwise the file.
+                Folders that are missing are made.
+            all_files: Whether to download all files of a version; then all that came of it are given.
+            dry_run: Whether to download nothing, and say only what would come of it: `path`, `size`, and `error` if the
+                service does not give it, or the file is not safe.
+            progress: Whether to draw a bar (needs the extra `cli`), or what to call with how far it is, as a
+                `DownloadProgress`.
+            options: `format`, `fp`, `size`, `quant` and `type` choose the file. `allow_pickle` lets it be a pickle,
+                `allow_unscanned` one that the scans did not find clean. `layout` puts it where a program looks for it,
+                or into folders by a pattern; `exists` says what to do if there is a file of the name, `sidecars` what
+                to put beside it. See `DownloadOptions` for these and for `connections`, `cache` and `timeout`.
+
+        Raises:
+            UnsafeFile: It is a pickle, or the scans did not find it clean.
+            NoSuchFile: The version has no such file.
+            NotFound: There is no such thing.
+            LoginRequired: It is for those who are logged in.
+            EarlyAccess: It has to be bought, or waited for until `deadline`.
+            AccessDenied: It is for those whom its creator lets have it.
+            DownloadsDisabled: Its creator does not offer it for download.
+            Archived: The model is archived.
+            QuotaExceeded: Too much was downloaded in the last 24 hours.
+            HashMismatch: What came is not what was published; it was removed.
+            NotAFile: A page or a message came in place of the file.
+            Incomplete: It did not come as a whole; what came is kept, and the next call goes on with it.
+            AlreadyDownloading: Another process or thread is at it.
+            NoSpace: The disk is full.
+            FileExistsError: There is another file of the name, and it is to stay.
+            OSError: It cannot be written.
+            DownloadsFailed: With `all_files`, some of them failed.
+            InvalidRequest: An argument cannot be like that.
+        """
+        from civitai_ext._download_settings import Settings
+        from civitai_ext._sync.downloads import download
+
+        found = download(
+            self.transport,
+            what,
+            to,
+            Settings.of(options),
+            all_files=all_files,
+            dry_run=dry_run,
+            progress=progress,
+        )
+        return found if all_files else found[0]
+
+    def download_many(
+        self,
+        whats: Iterable[Downloadable] | Iterable[Downloadable],
+        to: str | os.PathLike[str],
+        *,
+        at_once: int = 2,
+        all_files: bool = False,
+        dry_run: bool = False,
+        progress: bool | OnDownload = False,
+        **options: Unpack[DownloadOptions],
+    ) -> list[Download]:
+        """Download several things into a folder, and give what came of each file, in their order.
+
+        What is named twice is fetched once. All of them are tried, whatever happens to the others. They share one bar.
+
+        Args:
+            whats: What `download` takes; also a pager, such as `civitai.models.list(…)`.
+            to: The folder.
+            at_once: How many files come at the same time, 1 to 16, each over `connections`.
+            all_files: As for `download`.
+            dry_run: As for `download`.
+            progress: As for `download`.
+            options: As for `download`.
+
+        Raises:
+            DownloadsFailed: Some of them failed; `downloads` of the error says what came of each.
+            InvalidRequest: An argument cannot be like that.
+        """
+        from civitai_ext._download_settings import Settings
+        from civitai_ext._sync.downloads import download_many
+
+        return download_many(
+            self.transport,
+            whats,
+            to,
+            Settings.of(options),
+            all_files=all_files,
+            dry_run=dry_run,
+            progress=progress,
+            at_once=at_once,
+        )
 
     def me(self, **options: Unpack[CallOptions]) -> CurrentUser:
         """Tell whose token it is.

@@ -346,7 +346,7 @@ REFUSALS: list[tuple[int, Any, type[errors.ApiError]]] = [
     (401, {"error": "Unauthorized", "message": "The creator has disabled downloads"}, errors.DownloadsDisabled),
     (403, {"error": "Forbidden"}, errors.PermissionDenied),
     (403, {"error": "Early Access", "deadline": "2026-12-02T00:00:00.000Z", "message": "Wait"}, errors.EarlyAccess),
-    (403, {"error": "You do not have access to download this file"}, errors.PermissionDenied),
+    (403, {"error": "You do not have access to download this file"}, errors.AccessDenied),
     (404, {"error": "File not found"}, errors.NotFound),
     (410, {"error": "Model archived, not available for download"}, errors.Archived),
     (429, {"error": "You have been downloading unusually much"}, errors.QuotaExceeded),

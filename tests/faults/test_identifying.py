@@ -55,7 +55,7 @@ def test_many_remember_at_once(tmp_path: Path, kind: str, begin: str) -> None:
     if begin == "broken":
         cache.write_bytes(b"not a database" * 500)
     with Emulator(models=60, speed=1000) as emulator:
-        files = list(emulator.catalogue.file_by_id.values())
+        files = [file for model in emulator.catalogue.models for version in model.versions for file in version.files]
         for file in files:
             (folder / f"{file.id}.bin").write_bytes(file.content)
         pool: Executor

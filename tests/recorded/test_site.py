@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from civitai_ext import Civitai, errors
+from civitai_ext import Civitai, errors, hash_file
 from civitai_ext.catalogue import Image, Model, ModelVersion
 
 pytestmark = [pytest.mark.vcr, pytest.mark.block_network]
@@ -18,6 +18,9 @@ pytestmark = [pytest.mark.vcr, pytest.mark.block_network]
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+
+ODD_VERSION = 1_910_000_001
+"""A version of the emulator with a file that is small enough for a cassette."""
 
 
 def a_version(civitai: Civitai) -> ModelVersion:
@@ -215,3 +218,16 @@ def test_identify(civitai: Civitai, tmp_path: Path) -> None:
     (tmp_path / "own.pt").write_bytes(b"trained at home")
     (match,) = civitai.identify(tmp_path, cache=False)
     assert match.status == "unknown"
+
+
+def test_download(civitai: Civitai, tmp_path: Path) -> None:
+    done = civitai.download(ODD_VERSION, tmp_path, type="Config", connections=1, cache=False)
+    assert (done.status, done.verified) == ("downloaded", True)
+    assert done.path == tmp_path / "odd.yaml"
+    assert hash_file(tmp_path / "odd.yaml", cache=False) == done.hashes
+
+
+def test_download_many(civitai: Civitai, tmp_path: Path) -> None:
+    whats = [ODD_VERSION, f"https://civitai.com/model-versions/{ODD_VERSION}"]
+    first, second = civitai.download_many(whats, tmp_path, at_once=1, type="Config", connections=1, cache=False)
+    assert first.path == second.path == tmp_path / "odd.yaml"

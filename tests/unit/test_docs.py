@@ -77,6 +77,20 @@ def test_the_examples_about_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_the_examples_about_downloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with Emulator(models=60, speed=1000) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        names: dict[str, Any] = {}
+        for code in examples("docs/downloads.md"):
+            exec(code.replace("2514310", str(emulator.oddities["needs_login"].id)), names)  # noqa: S102  # it is ours
+    assert (tmp_path / "models" / "odd.safetensors").read_bytes() == emulator.oddities["needs_login"].files[0].content
+    assert len(list((tmp_path / "ComfyUI" / "models").rglob("*.safetensors"))) >= 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_the_examples_about_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import unicodedata
+from itertools import islice
 from pathlib import Path, PureWindowsPath
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from civitai_ext._file_names import free_name, name_from_headers, safe_name
+from civitai_ext._file_names import name_from_headers, numbered, safe_name, same_name
 
 
 @pytest.mark.parametrize(
@@ -205,36 +206,21 @@ def test_letters_and_digits_of_all_scripts_stay(name: str) -> None:
     assert set(name) - set(kept) <= set("\u115f\u1160\u3164\uffa0")
 
 
-def test_a_free_name_is_the_one_that_is_wanted_or_one_with_a_number(tmp_path: Path) -> None:
-    assert free_name(tmp_path, "a.safetensors", ()) == "a.safetensors"
-    (tmp_path / "a.safetensors").touch()
-    assert free_name(tmp_path, "b.safetensors", ()) == "b.safetensors"
-    assert free_name(tmp_path, "A.SafeTensors", ()) == "A (2).SafeTensors"
-    assert free_name(tmp_path, "a.safetensors", {"a (2).safetensors"}) == "a (3).safetensors"
-    assert free_name(tmp_path / "a.d", "a.safetensors", ()) == "a.safetensors"  # a folder that is not there
-    assert free_name(tmp_path, "README", ["readme"]) == "README (2)"
-    assert free_name(tmp_path, "Caf\u00e9", ["cafe\u0301"]) == "Caf\u00e9 (2)"
-    assert free_name(tmp_path, "Straße", ["STRASSE"]) == "Straße (2)"
-    with pytest.raises(NotADirectoryError):
-        free_name(tmp_path / "a.safetensors", "a", ())
+def test_names_that_a_file_system_may_take_for_one() -> None:
+    assert same_name("a.safetensors") == same_name("A.SafeTensors")
+    assert same_name("Caf\u00e9") == same_name("cafe\u0301")
+    assert same_name("Straße") == same_name("STRASSE")
+    assert same_name("a.ckpt") != same_name("a (2).ckpt")
 
 
-def test_a_long_name_gets_a_number_too(tmp_path: Path) -> None:
+def test_a_long_name_gets_a_number_too() -> None:
     longest = "é" * 121 + "x.safetensors"
     assert len(longest.encode()) == 255
-    (tmp_path / longest).touch()
-    free = free_name(tmp_path, longest, ())
-    assert free == "é" * 119 + " (2).safetensors"
-    (tmp_path / free).touch()
+    assert list(islice(numbered(longest), 2)) == [longest, "é" * 119 + " (2).safetensors"]
 
 
-@given(st.lists(NASTY, min_size=1, max_size=8))
-def test_free_names_never_meet(names: list[str]) -> None:
-    taken: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            free = free_name(Path(folder), safe_name(name), taken)
-            taken.append(free)
-            assert len(free.encode()) <= 255
-    folded = {unicodedata.normalize("NFC", name).casefold() for name in taken}
-    assert len(folded) == len(names)
+@given(NASTY)
+def test_numbered_names_never_meet(name: str) -> None:
+    found = list(islice(numbered(safe_name(name)), 12))
+    assert len({same_name(each) for each in found}) == len(found)
+    assert all(len(each.encode()) <= 255 for each in found)

@@ -1,0 +1,460 @@
+# Derived from tests/_async/test_downloads.py by scripts/unasync.py: change that file, then run `make fix`.
+"""Downloading whatever somebody names, to where it belongs, and nothing that nobody should have by accident."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from civitai_api.orchestration.models import Flux2KleinCreateImageInput
+from civitai_ext import Air, Civitai, DownloadProgress, errors, hash_file
+from civitai_ext.catalogue import NoSuchFile
+from civitai_ext.emulator import Emulator
+from civitai_ext.emulator.catalogue import Version
+from civitai_ext.errors import CivitaiError
+from civitai_ext.safetensors import read_safetensors
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def version(emulator: Emulator) -> Version:
+    """A version that everybody may have."""
+    return emulator.oddities["many_files"]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest().upper()
+
+
+def free_version(emulator: Emulator, type: str) -> Version:
+    """A listed version of a type that everybody may have, and that has images."""
+    return next(
+        version
+        for model in emulator.catalogue.models
+        for version in model.versions
+        if model.type == type and not model.mode and version.usage_control == "Download" and version.images
+        if version.early_access_until is None and model.availability == "Public"
+    )
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+# --------------------------------------------------------------------------------------------------- what can be named
+
+
+def test_every_way_to_name_a_version_leads_to_its_file(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    read = civitai.model_versions.get(version.id)
+    model = civitai.models.get(version.model.id)
+    file = version.primary_file
+    origin = emulator.url
+    whats: list[Any] = [
+        version.id,
+        str(version.id),
+        version.air,
+        Air.parse(version.air),
+        f"civitai:{version.model.id}",
+        f"civitai:{version.model.id}@{version.id}+{file.id}",
+        read,
+        model,
+        model.latest,
+        read.primary_file,
+        civitai.model_versions.get_mini(version.id),
+        f"https://civitai.com/models/{version.model.id}/any-name",
+        f"https://civitai.red/models/{version.model.id}?modelVersionId={version.id}",
+        f"{origin}/model-versions/{version.id}",
+        f"https://civitai.green/api/download/models/{version.id}?fileId={file.id}&token=elsewhere",
+        f"{origin}/api/download/models/{version.id}?type=Model&format=SafeTensor&size=pruned&fp=fp16",
+    ]
+    for number, what in enumerate(whats):
+        done = civitai.download(what, tmp_path / str(number))
+        assert (done.status, done.verified, done.what) == ("downloaded", True, what)
+        assert done.path == tmp_path / str(number) / file.name
+        assert done.path.read_bytes() == file.content
+        assert done.size == len(file.content)
+        assert done.hashes is not None
+        assert done.hashes.sha256 == sha256(done.path)
+
+
+def test_images_and_blobs_are_downloaded_too(civitai: Civitai, tmp_path: Path) -> None:
+    (image,) = civitai.images.list(limit=1).to_list()
+    workflow = civitai.workflows.run(Flux2KleinCreateImageInput(prompt="a cat"))
+    output = workflow.outputs[0]
+    whats: list[Any] = [image, f"https://civitai.com/images/{image.id}", output, output.blob, output.url]
+    for number, what in enumerate(whats):
+        done = civitai.download(what, tmp_path / str(number))
+        assert (done.status, done.verified) == ("downloaded", False)
+        assert done.path is not None
+        assert done.path.parent == tmp_path / str(number)
+        assert done.size == done.path.stat().st_size > 1000
+        assert done.path.suffix in (".jpeg", ".jpg", ".png")
+
+
+def test_attachments_need_to_be_asked_for(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    found = [civitai.articles.get(article.id) for article in civitai.articles.list(limit=20)]
+    (address, *_) = [file["url"] for article in found for file in article.attachments]
+    assert "/api/download/attachments/" in address
+    with pytest.raises(errors.UnsafeFile, match="viruses"):
+        civitai.download(address, tmp_path)
+    done = civitai.download(address, tmp_path, allow_unscanned=True)
+    assert done.path is not None
+    assert done.path.name.endswith(".zip")
+    assert done.verified is False
+
+
+def test_the_catalogue_is_asked_as_little_as_possible(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    models = civitai.models.list(limit=3, types=["Upscaler"]).to_list()
+    emulator.journal.clear()
+    civitai.download_many(models, tmp_path, layout="comfyui", at_once=1)
+    assert {each.path.rsplit("/", 1)[0] for each in emulator.journal if not each.path.startswith("/storage/")} == {
+        "/api/download/models"
+    }
+
+
+def test_the_token_goes_to_the_service_alone(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    civitai.download(emulator.oddities["needs_login"].id, tmp_path)
+    storage = [each for each in emulator.journal if each.path.startswith("/storage/")]
+    service = [each for each in emulator.journal if each.path.startswith("/api/download/")]
+    assert storage
+    assert {each.credential for each in storage} == {None}
+    assert {each.credential for each in service} == {"header"}
+    assert all(each.method == "GET" for each in emulator.journal)
+
+
+# ------------------------------------------------------------------------------------------------ which file it may be
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "odd_pruned.safetensors"),
+        ({"fp": "fp32"}, "odd_full.safetensors"),
+        ({"size": "full", "format": "SafeTensor"}, "odd_full.safetensors"),
+        ({"format": "GGUF", "quant": "Q8_0"}, "odd_Q8_0.gguf"),
+        ({"quant": "Q4_K_M", "format": "GGUF"}, "odd_Q4_K_M.gguf"),
+        ({"type": "VAE"}, "odd_vae.safetensors"),
+        ({"type": "Config"}, "odd.yaml"),
+    ],
+)
+def test_the_file_is_chosen(civitai: Civitai, version: Version, tmp_path: Path, options: Any, name: str) -> None:
+    done = civitai.download(version.id, tmp_path, **options)
+    assert done.path == tmp_path / name
+    assert done.verified
+
+
+def test_there_is_no_such_file(civitai: Civitai, version: Version, tmp_path: Path) -> None:
+    with pytest.raises(NoSuchFile, match="fp8"):
+        civitai.download(version.id, tmp_path, fp="fp8", format="SafeTensor")
+    assert files_in(tmp_path) == []
+
+
+def test_all_files_of_a_version(civitai: Civitai, version: Version, tmp_path: Path) -> None:
+    with pytest.raises(errors.DownloadsFailed) as caught:
+        civitai.download(version.id, tmp_path, all_files=True)
+    refused = [each for each in caught.value.downloads if each.error is not None]
+    assert [type(each.error) for each in refused] == [errors.UnsafeFile]
+    found = civitai.download(version.id, tmp_path, all_files=True, allow_pickle=True, allow_unscanned=True)
+    assert sorted(each.path.name for each in found if each.path) == files_in(tmp_path)
+    assert [each.file.id for each in found if each.file] == [file.id for file in version.files]
+
+
+def test_two_files_of_one_name_do_not_meet(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    version = emulator.oddities["same_names"]
+    first = civitai.download(version.id, tmp_path, all_files=True)
+    assert sorted(each.path.name for each in first if each.path) == ["odd (2).safetensors", "odd.safetensors"]
+    assert {sha256(each.path) for each in first if each.path} == {
+        hashlib.sha256(file.content).hexdigest().upper() for file in version.files
+    }
+    again = civitai.download(version.id, tmp_path, all_files=True)
+    assert {each.status for each in again} == {"kept"}
+    assert len(files_in(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("oddity", "kind", "allowed"),
+    [
+        ("pickle", errors.UnsafeFile, {"allow_pickle": True}),
+        ("dangerous_pickle", errors.UnsafeFile, {"allow_pickle": True, "allow_unscanned": True}),
+        ("scan_pending", errors.UnsafeFile, {"allow_unscanned": True}),
+        ("scan_danger", errors.UnsafeFile, {"allow_unscanned": True}),
+        ("scan_error", errors.UnsafeFile, {"allow_unscanned": True}),
+        ("scan_missing", errors.UnsafeFile, {"allow_unscanned": True}),
+        ("early_access", errors.EarlyAccess, None),
+        ("downloads_disabled", errors.DownloadsDisabled, None),
+        ("restricted", errors.AccessDenied, None),
+        ("archived", errors.Archived, None),
+        ("wrong_hash", errors.HashMismatch, None),
+    ],
+)
+def test_what_is_refused(
+    civitai: Civitai,
+    emulator: Emulator,
+    tmp_path: Path,
+    oddity: str,
+    kind: type[CivitaiError],
+    allowed: dict[str, Any] | None,
+) -> None:
+    version = emulator.oddities[oddity]
+    with pytest.raises(kind):
+        civitai.download(version.id, tmp_path)
+    assert files_in(tmp_path) == []
+    if allowed is not None:
+        done = civitai.download(version.id, tmp_path, **allowed)
+        assert done.path is not None
+        assert done.path.read_bytes() == version.primary_file.content
+
+
+def test_a_login_is_required(emulator: Emulator, tmp_path: Path) -> None:
+    with Civitai(False, site_url=emulator.url) as anonymous:
+        with pytest.raises(errors.LoginRequired, match="token"):
+            anonymous.download(emulator.oddities["needs_login"].id, tmp_path)
+
+
+def test_what_there_is_not(civitai: Civitai, tmp_path: Path) -> None:
+    for what in (1, "civitai:1@1", "civitai:1"):
+        with pytest.raises(errors.NotFound):
+            civitai.download(what, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["autov1", "autov2", "autov3", "crc32"])
+def test_whatever_hash_there_is_counts(civitai: Civitai, emulator: Emulator, tmp_path: Path, kind: str) -> None:
+    assert (civitai.download(emulator.oddities[f"only_{kind}"].id, tmp_path)).verified
+
+
+def test_without_a_hash_it_says_so(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    done = civitai.download(emulator.oddities["no_hashes"].id, tmp_path)
+    assert (done.status, done.verified) == ("downloaded", False)
+
+
+# ------------------------------------------------------------------------------------------------------- where it goes
+
+
+def test_hostile_names_stay_in_the_folder(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "here"
+    version = emulator.oddities["hostile_names"]
+    found = civitai.download(version.id, folder, all_files=True, allow_unscanned=True)
+    assert len(found) == len(version.files)
+    for done in found:
+        assert done.path is not None
+        assert done.path.resolve().parent == folder.resolve()
+    inside = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert inside == {f"in/here/{done.path.name}" for done in found if done.path}
+    assert len(inside) == len(version.files)
+
+
+@pytest.mark.parametrize(
+    ("layout", "place"),
+    [
+        ("comfyui", "models/checkpoints"),
+        ("{type}/{base_model}/{version_id}.{ext}", None),
+        ("{creator}/{model}/{file_name}", None),
+    ],
+)
+def test_layouts(civitai: Civitai, emulator: Emulator, tmp_path: Path, layout: str, place: str | None) -> None:
+    version = free_version(emulator, "Checkpoint")
+    model = version.model
+    read = (civitai.models.get(model.id)).version(version.id)
+    for what in (version.id, read):
+        done = civitai.download(what, tmp_path, layout=layout)
+        assert done.path is not None
+        below = done.path.relative_to(tmp_path)
+        if place is not None:
+            assert below.parent.as_posix() in (place, "models/diffusion_models")
+        elif "creator" in layout:
+            assert below.as_posix() == f"{model.creator.username}/{model.name}/{version.primary_file.name}"
+        else:
+            assert below.as_posix() == f"Checkpoint/{version.base_model}/{version.id}.safetensors"
+
+
+def test_a_file_of_ones_own_name(civitai: Civitai, version: Version, tmp_path: Path) -> None:
+    done = civitai.download(version.id, tmp_path / "new" / "mine.safetensors")
+    assert done.path == tmp_path / "new" / "mine.safetensors"
+    with pytest.raises(errors.InvalidRequest, match=r"\.ckpt"):
+        civitai.download(version.id, tmp_path / "mine.ckpt")
+    (tmp_path / "other.safetensors").write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        civitai.download(version.id, tmp_path / "other.safetensors")
+    assert (tmp_path / "other.safetensors").read_bytes() == b"mine"
+
+
+def test_what_is_there_stays_and_is_found_again(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    name = version.primary_file.name
+    (tmp_path / name).write_bytes(b"another")
+    first = civitai.download(version.id, tmp_path)
+    assert first.path is not None
+    assert first.path.name == f"{Path(name).stem} (2).safetensors"
+    emulator.journal.clear()
+    again = civitai.download(version.id, tmp_path)
+    assert (again.status, again.path, again.verified) == ("kept", first.path, True)
+    assert not [each for each in emulator.journal if "download" in each.path]
+    repaired = civitai.download(version.id, tmp_path, exists="verify")
+    assert (repaired.status, repaired.path) == ("downloaded", tmp_path / name)
+    assert (tmp_path / name).read_bytes() == version.primary_file.content
+
+
+def test_its_hashes_are_remembered(
+    civitai: Civitai, version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("platformdirs")
+    cache = tmp_path / "hashes.db"
+    done = civitai.download(version.id, tmp_path, cache=cache)
+    assert done.path is not None
+    monkeypatch.setattr("civitai_ext.hashing.Hasher", None)  # nothing is computed
+    if time.time() - done.path.stat().st_mtime > 0.2:  # else it was too fresh to be remembered
+        assert hash_file(done.path, cache=cache) == done.hashes
+
+
+# ------------------------------------------------------------------------------------------------------------ sidecars
+
+
+def test_sidecars(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    version = free_version(emulator, "LORA")
+    model = version.model
+    done = civitai.download(version.id, tmp_path, sidecars=["json", "preview", "readme"])
+    assert done.path is not None
+    stem = done.path.stem
+    said = json.loads((tmp_path / f"{stem}.civitai.info").read_text("utf-8"))
+    assert (said["id"], said["model"]["name"]) == (version.id, model.name)
+    assert said["files"][0]["hashes"]["SHA256"] == sha256(done.path)
+    readme = (tmp_path / f"{stem}.md").read_text("utf-8")
+    assert readme.startswith(f"# {model.name} – {version.name}\n")
+    assert "<p>" not in readme
+    preview = next(path for path in done.sidecars if ".preview." in path.name)
+    assert preview.read_bytes()[:3] in (b"\xff\xd8\xff", b"\x89PN")
+    assert sorted(done.sidecars) == sorted(path for path in tmp_path.iterdir() if path != done.path)
+    assert done.problems == ()
+
+    (tmp_path / f"{stem}.md").write_text("my own notes")
+    again = civitai.download(version.id, tmp_path, sidecars=["readme"])
+    assert (again.status, (tmp_path / f"{stem}.md").read_text()) == ("kept", "my own notes")
+
+
+def test_a_file_is_not_lost_for_want_of_a_preview(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    emulator.faults.add("GET /media/*", status=404)
+    version = free_version(emulator, "LORA")
+    done = civitai.download(version.id, tmp_path, sidecars=["preview", "json"])
+    assert done.status == "downloaded"
+    assert [path.suffix for path in done.sidecars] == [".info"]
+    assert [type(problem) for problem in done.problems] == [errors.NotFound]
+
+
+# ------------------------------------------------------------------------------------------------- saying what would be
+
+
+def test_a_dry_run_says_what_would_come_of_it(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    planned = civitai.download(version.id, tmp_path / "new", dry_run=True)
+    assert (planned.status, planned.allowed) == ("planned", True)
+    assert planned.path == tmp_path / "new" / version.primary_file.name
+    assert planned.size == len(version.primary_file.content)
+    assert files_in(tmp_path) == []
+    for name, kind in (
+        ("early_access", errors.EarlyAccess),
+        ("pickle", errors.UnsafeFile),
+        ("downloads_disabled", errors.DownloadsDisabled),
+    ):
+        refused = civitai.download(emulator.oddities[name].id, tmp_path, dry_run=True)
+        assert (refused.status, refused.allowed, type(refused.error)) == ("planned", False, kind)
+    assert not list(tmp_path.iterdir())
+    civitai.download(version.id, tmp_path)
+    assert (civitai.download(version.id, tmp_path, dry_run=True)).status == "kept"
+
+
+# ---------------------------------------------------------------------------------------------------------------- many
+
+
+def test_many_share_one_call(civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path) -> None:
+    good = emulator.oddities["gguf"]
+    whats: list[Any] = [version.id, emulator.oddities["archived"].id, good.id, version.air, "nonsense"]
+    with pytest.raises(errors.DownloadsFailed, match="2 of 5") as caught:
+        civitai.download_many(whats, tmp_path)
+    found = caught.value.downloads
+    assert [each.what for each in found] == whats
+    assert [each.status for each in found] == ["downloaded", "failed", "downloaded", "downloaded", "failed"]
+    assert [type(each.error) for each in found if each.error] == [errors.Archived, errors.InvalidRequest]
+    assert found[0].path == found[3].path  # named twice, fetched once
+    assert len([each for each in emulator.journal if each.path == f"/api/download/models/{version.id}"]) == 1
+
+
+def test_a_pager_can_be_given(civitai: Civitai, tmp_path: Path) -> None:
+    models = civitai.models.list(types=["LORA"], limit=4)
+    found = civitai.download_many(models, tmp_path, at_once=4)
+    assert len(found) == len(files_in(tmp_path)) == 4
+    assert civitai.download_many([], tmp_path) == []
+
+
+def test_progress_is_told(civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path) -> None:
+    seen: list[DownloadProgress] = []
+    civitai.download_many([version.id, emulator.oddities["gguf"].id], tmp_path, progress=seen.append)
+    last = seen[-1]
+    assert (last.files_done, last.files) == (2, 2)
+    assert last.done == last.size == sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert {each.phase for each in seen} >= {"downloading", "verifying", "done"}
+    assert [each.done for each in seen] == sorted(each.done for each in seen)
+    assert all("odd" in str(each) for each in seen)
+
+
+def test_what_a_callback_raises_ends_it(civitai: Civitai, version: Version, tmp_path: Path) -> None:
+    def fail(progress: DownloadProgress) -> None:
+        raise RuntimeError(progress.name)
+
+    with pytest.raises(RuntimeError, match="odd_pruned"):
+        civitai.download(version.id, tmp_path, progress=fail)
+    assert [name for name in files_in(tmp_path) if not name.endswith((".part", ".json"))] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exists": "maybe"},
+        {"layout": "{nothing}"},
+        {"connections": 0},
+        {"connections": 99},
+        {"sidecars": ["picture"]},
+        {"fp": 16},
+        {"allow_pickle": "yes"},
+        {"timeout": -1},
+        {"progress": "yes"},
+    ],
+)
+def test_wrong_options_are_told_before_anything_is_asked(
+    civitai: Civitai, emulator: Emulator, tmp_path: Path, wrong: Any
+) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        civitai.download(5, tmp_path, **wrong)
+    assert not emulator.journal
+
+
+def test_several_things_are_not_one(civitai: Civitai, tmp_path: Path) -> None:
+    several: Any = [1, 2]
+    one: Any = 5
+    with pytest.raises(errors.InvalidRequest, match="several"):
+        civitai.download(several, tmp_path)
+    for wrong in (one, "civitai:1@2"):
+        with pytest.raises(errors.InvalidRequest, match="one thing"):
+            civitai.download_many(wrong, tmp_path)
+    with pytest.raises(errors.InvalidRequest, match="at_once"):
+        civitai.download_many([5], tmp_path, at_once=0)
+    with pytest.raises(errors.InvalidRequest, match="path"):
+        civitai.download(5, "")
+    with pytest.raises(TypeError, match="colour"):
+        civitai.download(5, tmp_path, colour="blue")  # type: ignore[call-overload]
+
+
+def test_what_came_is_a_model(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
+    done = civitai.download(emulator.oddities["large"].id, tmp_path, connections=8)
+    assert done.path is not None
+    assert done.verified
+    assert read_safetensors(done.path).metadata["modelspec.title"] == done.path.name
