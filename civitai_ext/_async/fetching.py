@@ -150,7 +150,7 @@ class AsyncDownload:
         self._file = file
         self._expected = expected
         self._connections = max(1, connections)
-        self._pace = Pace(self._connections)
+        self._pace = Pace()
         self._on_progress = on_progress
         self._timeout = transport.timeout if timeout is None else timeout
         self._locator = AsyncLocator(transport, source, target.name, self._timeout)
@@ -260,8 +260,7 @@ class AsyncDownload:
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
-        part = self._known
-        self._pace.begin(part.present, size=part.version.size, now=monotonic(), most=len(workers))
+        self._pace.begin(len(workers), size=self._known.version.size)
         together = AsyncTogether[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
             async with aclosing(together.as_completed(workers)) as ended:
@@ -331,8 +330,7 @@ class AsyncDownload:
                 return None
             if not ranged:
                 return self._known.take_all()
-            self._pace.wait_no_more(now=monotonic())
-            return self._known.take(self._pace.limit) if number < self._pace.limit else None
+            return self._known.take(self._connections) if number < self._pace.limit else None
 
     async def _fetch(self, round_: _AsyncRound, number: int, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""

@@ -151,7 +151,7 @@ class Download:
         self._file = file
         self._expected = expected
         self._connections = max(1, connections)
-        self._pace = Pace(self._connections)
+        self._pace = Pace()
         self._on_progress = on_progress
         self._timeout = transport.timeout if timeout is None else timeout
         self._locator = Locator(transport, source, target.name, self._timeout)
@@ -261,8 +261,7 @@ class Download:
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
-        part = self._known
-        self._pace.begin(part.present, size=part.version.size, now=monotonic(), most=len(workers))
+        self._pace.begin(len(workers), size=self._known.version.size)
         together = Together[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
             with closing(together.as_completed(workers)) as ended:
@@ -332,8 +331,7 @@ class Download:
                 return None
             if not ranged:
                 return self._known.take_all()
-            self._pace.wait_no_more(now=monotonic())
-            return self._known.take(self._pace.limit) if number < self._pace.limit else None
+            return self._known.take(self._connections) if number < self._pace.limit else None
 
     def _fetch(self, round_: _Round, number: int, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""
