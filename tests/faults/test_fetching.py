@@ -304,7 +304,7 @@ FATAL: dict[str, tuple[Fault, type[errors.CivitaiError]]] = {
         errors.Incomplete,
     ),
     "no length, and another file": (
-        lambda _, __, reply: Reply(200, {}, b"PK\x03\x04" * 99, chunked=True),
+        lambda _, __, reply: Reply(200, {}, b"PK\x03\x04" * MB, chunked=True),
         errors.NotAFile,
     ),
     "no sign of its end": (lambda _, __, reply: Reply(200, {}, FIRST, endless=True), errors.UnexpectedResponse),
@@ -552,8 +552,8 @@ def test_a_body_that_is_read_directly(fetch: Fetch, server: RangeServer, target:
 
 
 def test_a_host_that_is_slower_over_several_connections(fetch: Fetch, server: RangeServer, target: Path) -> None:
-    server.content = FIRST * 6
-    server.pace = lambda active: 40 * MB if active == 1 else MB / 4
+    server.content = FIRST * 8
+    server.pace = lambda active: 64 * MB if active == 1 else MB / 2
     fetch(server, target.with_name("a.bin"), hashes={"SHA256": sha256(server.content)})
     assert len(server.stored) > 4  # the others were tried
     assert all("range" in asked.headers for asked in server.stored)
