@@ -441,10 +441,11 @@ class Download:
         Disk.run(self._file.begin, 0, keep=False)
         Disk.run(self._hash_anew)
         done, flow = 0, _Flow(self._timeout)
-        with self._transport.http.stream("GET", place.url, headers=place.headers, timeout=self._timeout) as stream:
+        url, headers = place.url, place.headers
+        with self._transport.http.stream("GET", url, headers=headers, timeout=self._timeout) as stream:
             if stream.status != 200:
-                raise self._locator.refused(stream.read(LONGEST_ERROR), place.url)
-            self._locator.check(stream, place.url)
+                raise self._locator.refused(stream.read(LONGEST_ERROR), url)
+            self._locator.check(stream, url)
             for chunk in stream.chunks():
                 Disk.run(self._file.write, done, chunk)
                 done += len(chunk)

@@ -227,6 +227,9 @@ CURED: dict[str, Fault] = {
     "no length, and reset at first": lambda n, _, reply: (
         cut_at(unmeasured(reply), MB, chunked=True, reset=True) if n == 0 else unmeasured(reply)
     ),
+    "no length, and slow drops at first": lambda n, _, reply: (
+        Reply(200, {}, FIRST, drip=0.02, chunked=True) if n == 0 else unmeasured(reply)
+    ),
     "no length, and its time over at first": lambda n, _, reply: (
         Reply(400, {}, b"<Error><Code>ExpiredToken</Code></Error>") if n == 0 else unmeasured(reply)
     ),
