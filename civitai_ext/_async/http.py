@@ -35,7 +35,7 @@ DEFAULT_TIMEOUT: Final = 60.0
 _CONNECT_TIMEOUT: Final = 10.0
 _POOL_TIMEOUT: Final = 30.0
 _LARGEST_BODY: Final = 256 * 1024 * 1024
-_READ_DIRECTLY: Final = 16 * 1024 * 1024
+_READ_DIRECTLY: Final = 8 * 1024 * 1024
 """Bytes of a body above which reading it fast, at half the work for the processor, is worth more than the connection,
 which cannot be used again then.
 """

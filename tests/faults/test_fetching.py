@@ -20,7 +20,7 @@ from civitai_ext._async.http import AsyncHttp
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import RetryPolicy
 from civitai_ext._config import Config
-from civitai_ext._part_files import ResumableFile, dead_parts
+from civitai_ext._part_files import ResumableFile, boot_id, dead_parts
 from civitai_ext._redact import public_url
 from civitai_ext._sync import fetching as sync_fetching
 from civitai_ext._sync.http import Http
@@ -499,6 +499,24 @@ def test_notes_that_are_garbled_are_not_believed(fetch: Fetch, server: RangeServ
             notes.write_text(garbled)
         assert fetch(server, target, hashes={"SHA256": sha256(FIRST)}).verified
         target.unlink()
+
+
+@pytest.mark.skipif(boot_id() is None, reason="the system does not tell when it was started")
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_not_on_the_disk_is_not_believed_after_a_restart(
+    fetch: Fetch, server: RangeServer, target: Path, restarted: bool
+) -> None:
+    present = begin(server, target)
+    (notes,) = (path for path in target.parent.glob("*.part.json"))
+    written = json.loads(notes.read_text())
+    recent = notes.with_name(notes.name.replace(".part.json", ".part.recent.json"))
+    recent.write_text(json.dumps({**written, "boot": "another" if restarted else boot_id()}))
+    notes.write_text(json.dumps({**written, "done": [[0, 1000]]}))
+    steps: list[int] = []
+    assert fetch(
+        server, target, on_progress=lambda done, _: steps.append(done), hashes={"SHA256": sha256(FIRST)}
+    ).verified
+    assert steps[0] == (1000 if restarted else present)
 
 
 @pytest.mark.parametrize("exists", ["error", "skip", "overwrite"])
