@@ -572,10 +572,10 @@ def test_a_body_that_is_read_directly(fetch: Fetch, server: RangeServer, target:
     assert server.sent < len(server.content) + 8 * MB
 
 
-def test_a_host_that_is_slower_over_several_connections(fetch: Fetch, server: RangeServer, target: Path) -> None:
+def test_a_host_that_is_slower_over_several_connections(server: RangeServer, target: Path) -> None:
     server.content = FIRST * 8
     server.pace = lambda active: 64 * MB if active == 1 else MB / 2
-    fetch(server, target.with_name("a.bin"), hashes={"SHA256": sha256(server.content)})
+    sync_fetch(server, target.with_name("a.bin"), hashes={"SHA256": sha256(server.content)})
     assert len(server.stored) > 4  # the others were tried
     assert all("range" in asked.headers for asked in server.stored)
 
