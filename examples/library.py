@@ -3,8 +3,8 @@
     python examples/library.py ComfyUI/models            say what there is
     python examples/library.py ComfyUI/models --update   … and download the newer versions beside the old ones
 
-What the catalogue does not know is left alone. To try it without an account, start `python -m civitai_ext.emulator` and set
-the variables that it prints.
+What the catalogue does not know is left alone. To try it without an account, start `python -m civitai_ext.emulator` and
+set the variables that it prints.
 """
 
 from __future__ import annotations
