@@ -54,6 +54,11 @@ def _layout(value: Any) -> Layout | None:
     return value if value is None or isinstance(value, Layout) else Layout(value)
 
 
+def _cache(_: object, __: object, value: Any) -> None:
+    if value is not None and not isinstance(value, (bool, str, os.PathLike)):
+        raise InvalidRequest(f"cache is {value!r}; it takes a path, True or False")
+
+
 def _timeout(_: object, __: object, value: Any) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
         raise InvalidRequest(f"timeout is {value!r}; it takes seconds, more than none")
@@ -78,7 +83,7 @@ class Settings:
     exists: Collision | None = attrs.field(default=None, validator=_choice(EXISTS))
     sidecars: frozenset[str] = attrs.field(factory=frozenset, converter=_sidecars)
     connections: int = attrs.field(default=4, validator=_connections)
-    cache: str | os.PathLike[str] | bool | None = None
+    cache: str | os.PathLike[str] | bool | None = attrs.field(default=None, validator=_cache)
     timeout: float | None = attrs.field(default=None, validator=_timeout)
 
     @classmethod

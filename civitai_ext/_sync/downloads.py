@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlencode
 
 import attrs
@@ -16,7 +16,7 @@ from civitai_api.orchestration.models import Blob, BlobArchiveOutput
 from civitai_api.runtime import ApiModel
 from civitai_api.site import models as site
 from civitai_ext._choosing import check_safety, chosen_files
-from civitai_ext._disk import Disk
+from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._download_settings import Settings
 from civitai_ext._downloadable import (
     CRITERIA,
@@ -139,7 +139,7 @@ def download(
         CivitaiError: It failed.
         OSError: It cannot be written.
     """
-    if isinstance(what, Iterable) and not isinstance(what, (str, ApiModel)):
+    if isinstance(what, Iterable) and not isinstance(what, (str, bytes, ApiModel)):
         raise InvalidRequest(f"{type(what).__name__} holds several things", hint="Give them to download_many.")
     with _teller(progress) as tell:
         run = Downloads(transport, to, settings, Meter(tell), all_files=all_files, dry_run=dry_run)
@@ -168,7 +168,7 @@ def download_many(
     Raises:
         DownloadsFailed: Some of them failed, after all of them were tried.
     """
-    if isinstance(whats, (str, ApiModel)) or not isinstance(whats, (Iterable, Iterable)):
+    if isinstance(whats, (str, bytes, ApiModel)) or not isinstance(whats, (Iterable, Iterable)):
         raise InvalidRequest(f"{type(whats).__name__} is one thing", hint="Give it to download, or in a list.")
     if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= _MOST_AT_ONCE:
         raise InvalidRequest(f"at_once is {at_once!r}; it takes an integer from 1 to {_MOST_AT_ONCE}")
@@ -242,10 +242,11 @@ class Downloads:
         dry_run: bool,
         many: bool = False,
     ) -> None:
-        if not isinstance(to, (str, os.PathLike)) or not os.fspath(to):
+        path = os.fspath(to) if isinstance(to, (str, os.PathLike)) else None
+        if not path or not isinstance(path, str) or "\0" in path:
             raise InvalidRequest(f"to is {to!r}; it takes the path of a folder or a file")
         self._transport = transport
-        self._to = to
+        self._to = path
         self._settings = settings
         self._meter = meter
         self._all_files = all_files
@@ -316,7 +317,8 @@ class Downloads:
             case RouteRef():
                 return [self._of_route(what, meant.route)]
             case PictureRef():
-                return [_Job(what, ("picture", meant.picture), str(meant.picture), media=meant)]
+                name = str(meant.picture).rpartition("/")[2]
+                return [_Job(what, ("picture", meant.picture), name, media=meant)]
             case BlobRef():
                 return [_Job(what, ("blob", meant.url), "blob", media=meant)]
             case Model():
@@ -330,7 +332,9 @@ class Downloads:
             case site.ImageCivitaiResource() if isinstance(meant.model_version_id, int):
                 return self._jobs_again(what, meant.model_version_id)
             case site.Image() | site.ModelImage():
-                return [_Job(what, ("picture", text(meant.url)), text(meant.url), media=meant)]
+                id = getattr(meant, "id", None)
+                name = str(id) if isinstance(id, int) else text(meant.url).rpartition("/")[2]
+                return [_Job(what, ("picture", text(meant.url) or name), name, media=meant)]
             case Output() | Blob() | BlobArchiveOutput():
                 name = text(getattr(meant, "id", None)) or "blob"
                 return [_Job(what, ("blob", name, text(getattr(meant, "url", None))), name, media=meant)]
@@ -403,7 +407,7 @@ class Downloads:
     ) -> _Job:
         id = version_id if version_id is not None else getattr(version, "id", 0)
         route = file_route(id, file)
-        job = _Job(what, route, text(file.name) or f"{id}.bin", file, version, model, route)
+        job = _Job(what, route, text(file.name) or str(id), file, version, model, route)
         try:
             check_safety(file, allow_pickle=self._settings.allow_pickle, allow_unscanned=self._settings.allow_unscanned)
         except CivitaiError as error:
@@ -482,16 +486,22 @@ class Downloads:
             outcome = self._fetched(job, spot)
         if not settings.sidecars or self._dry_run:
             return outcome
-        self._complete(job, with_model="readme" in settings.sidecars)
+        wanted, failures = settings.sidecars, list[CivitaiError | OSError]()
+        try:
+            self._complete(job, with_model="readme" in wanted)
+        except CivitaiError as error:
+            wanted -= {"readme"}  # half of one would stay for good
+            failures.append(error)
         written, problems = write_sidecars(
-            self._transport,
-            spot.path,
-            settings.sidecars,
-            job.version,
-            job.model,
-            replace=settings.exists == "overwrite",
+            self._transport, spot.path, wanted, job.version, job.model, replace=settings.exists == "overwrite"
         )
-        return attrs.evolve(outcome, sidecars=tuple(written), problems=tuple(problems), model=job.model)
+        return attrs.evolve(
+            outcome,
+            sidecars=tuple(written),
+            problems=(*failures, *problems),
+            version=job.version,
+            model=job.model,
+        )
 
     def _fetched(self, job: _Job, spot: Placement) -> Download:
         settings = self._settings
@@ -518,22 +528,33 @@ class Downloads:
 
     def _media(self, job: _Job) -> Download:
         """Download what is called after its id, and has no hash: there is no other of its name."""
-        is_folder = self._folder or os.fspath(self._to).endswith(("/", os.sep)) or not Path(self._to).suffix
-        to = Path(self._to) if not is_folder else f"{os.fspath(self._to).rstrip('/')}/"
-        exists: Any = {"overwrite": "overwrite", "error": "error"}.get(
-            self._settings.exists or "", "skip" if is_folder else "error"
-        )
-        if self._dry_run:
-            return job.outcome("planned", path=Path(to))
-        options: Any = {"exists": exists, "on_progress": self._on_progress(job), "timeout": self._settings.timeout}
+        path = Path(self._to)
+        in_folder = self._folder or not path.suffix or Disk.run(is_folder, self._to)
+        to = f"{path}{os.sep}" if in_folder else path
+        asked = self._settings.exists
+        exists = asked if asked in get_args(Exists) else "skip" if in_folder else "error"
         media = job.media
+        if self._dry_run:
+            if isinstance(media, PictureRef) and isinstance(media.picture, int):
+                Images(self._transport).get(media.picture)  # tells it if there is none
+            return job.outcome("planned", path=None if in_folder else path)
+        came = False
+
+        def moved(done: int, size: int | None) -> None:
+            nonlocal came
+            came = True
+            on_progress(done, size)
+
+        on_progress = self._on_progress(job)
+        options: Any = {"exists": exists, "on_progress": moved, "timeout": self._settings.timeout}
         if isinstance(media, (Output, Blob, BlobArchiveOutput, BlobRef)):
             wanted = media.url if isinstance(media, BlobRef) else media
             path = Blobs(self._transport).download(wanted, to, **options)
         else:
             picture = media.picture if isinstance(media, PictureRef) else media
             path = Images(self._transport).download(picture, to, **options)
-        return job.outcome("downloaded", path=path, size=(Disk.run(path.stat)).st_size)
+        size = (Disk.run(path.stat)).st_size
+        return job.outcome("downloaded" if came else "kept", path=path, size=size)
 
     def _on_progress(self, job: _Job) -> Callable[[int, int | None], None]:
         def moved(done: int, size: int | None) -> None:

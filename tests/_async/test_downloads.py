@@ -98,6 +98,22 @@ async def test_images_and_blobs_are_downloaded_too(civitai: AsyncCivitai, tmp_pa
         assert done.path.suffix in (".jpeg", ".jpg", ".png")
 
 
+async def test_an_image_that_is_there_stays(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    (image,) = await civitai.images.list(limit=1).to_list()
+    folder = tmp_path / "pictures.v2"
+    folder.mkdir()
+    for status in ("downloaded", "kept"):
+        done = await civitai.download(image, folder)
+        assert (done.status, done.size) == (status, (folder / f"{image.id}.jpeg").stat().st_size)
+    mine = tmp_path / "mine.jpeg"
+    mine.write_bytes(b"mine")
+    assert (await civitai.download(image, mine, exists="skip")).status == "kept"
+    with pytest.raises(FileExistsError):
+        await civitai.download(image, mine)
+    assert mine.read_bytes() == b"mine"
+    assert (await civitai.download(image, mine, exists="overwrite")).status == "downloaded"
+
+
 async def test_attachments_need_to_be_asked_for(civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path) -> None:
     found = [await civitai.articles.get(article.id) async for article in civitai.articles.list(limit=20)]
     (address, *_) = [file["url"] for article in found for file in article.attachments]
@@ -240,6 +256,26 @@ async def test_without_a_hash_it_says_so(civitai: AsyncCivitai, emulator: Emulat
     assert (done.status, done.verified) == ("downloaded", False)
 
 
+@pytest.mark.parametrize("name", ["a.ckpt.", "a.ckpt ", "a.ck\u200bpt", "a.pt\x00"])
+async def test_a_pickle_is_known_by_the_name_that_it_gets(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path, name: str
+) -> None:
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.name": name, "files.*.metadata": {}})
+    with pytest.raises(errors.UnsafeFile, match="pickle"):
+        await civitai.download(version.id, tmp_path)
+    assert files_in(tmp_path) == []
+
+
+async def test_files_without_ids_are_told_apart(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    fields = {"files.*.id": None, "files.*.downloadUrl": None}
+    emulator.faults.add("GET /api/v1/model-versions/*", fields=fields)
+    found = await civitai.download(version.id, tmp_path, format="SafeTensor", type="Model", all_files=True)
+    assert {each.path.name for each in found if each.path} == {"odd_pruned.safetensors", "odd_full.safetensors"}
+    assert all(each.verified for each in found)
+
+
 # ------------------------------------------------------------------------------------------------------- where it goes
 
 
@@ -358,6 +394,16 @@ async def test_a_file_is_not_lost_for_want_of_a_preview(
     assert [type(problem) for problem in done.problems] == [errors.NotFound]
 
 
+async def test_a_file_is_not_lost_for_want_of_its_model(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    emulator.faults.add("GET /api/v1/models/*", status=404)
+    done = await civitai.download(version.id, tmp_path, sidecars=["readme", "json"])
+    assert (done.status, done.verified) == ("downloaded", True)
+    assert [path.suffix for path in done.sidecars] == [".info"]
+    assert [type(problem) for problem in done.problems] == [errors.NotFound]
+
+
 # ------------------------------------------------------------------------------------------------- saying what would be
 
 
@@ -379,6 +425,27 @@ async def test_a_dry_run_says_what_would_come_of_it(
     assert not list(tmp_path.iterdir())
     await civitai.download(version.id, tmp_path)
     assert (await civitai.download(version.id, tmp_path, dry_run=True)).status == "kept"
+
+
+async def test_what_came_of_an_address_is_said_without_its_token(
+    civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path
+) -> None:
+    for address in ("https://civitai.com/api/download/models/7?token=s3cret", "civitai.com/posts/7?token=s3cret"):
+        planned = await civitai.download(address, tmp_path, dry_run=True)
+        assert planned.error is not None
+        assert "s3cret" not in f"{planned}{planned!r}"
+    with pytest.raises(errors.DownloadsFailed) as caught:
+        await civitai.download_many([await civitai.models.get(emulator.oddities["archived"].model.id)], tmp_path)
+    assert str(caught.value.downloads[0]).startswith((str(tmp_path), "Model 19"))
+
+
+async def test_a_dry_run_looks_for_the_image_of_a_page(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    (image,) = await civitai.images.list(limit=1).to_list()
+    for what in (image, f"https://civitai.com/images/{image.id}"):
+        planned = await civitai.download(what, tmp_path, dry_run=True)
+        assert (planned.status, planned.allowed, planned.path) == ("planned", True, None)
+    planned = await civitai.download("https://civitai.com/images/1", tmp_path, dry_run=True)
+    assert (planned.allowed, type(planned.error)) == (False, errors.NotFound)
 
 
 # ---------------------------------------------------------------------------------------------------------------- many
@@ -415,6 +482,15 @@ async def test_progress_is_told(civitai: AsyncCivitai, emulator: Emulator, versi
     assert all("odd" in str(each) for each in seen)
 
 
+async def test_names_that_are_shown_do_nothing_to_a_terminal(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.name": "\x1b[31mred\n.safetensors"})
+    seen: list[DownloadProgress] = []
+    await civitai.download(version.id, tmp_path, progress=seen.append)
+    assert {each.name for each in seen} == {"[31mred.safetensors"}
+
+
 async def test_what_a_callback_raises_ends_it(civitai: AsyncCivitai, version: Version, tmp_path: Path) -> None:
     def fail(progress: DownloadProgress) -> None:
         raise RuntimeError(progress.name)
@@ -435,6 +511,7 @@ async def test_what_a_callback_raises_ends_it(civitai: AsyncCivitai, version: Ve
         {"fp": 16},
         {"allow_pickle": "yes"},
         {"timeout": -1},
+        {"cache": 5},
         {"progress": "yes"},
     ],
 )
@@ -451,13 +528,15 @@ async def test_several_things_are_not_one(civitai: AsyncCivitai, tmp_path: Path)
     one: Any = 5
     with pytest.raises(errors.InvalidRequest, match="several"):
         await civitai.download(several, tmp_path)
-    for wrong in (one, "civitai:1@2"):
+    for wrong in (one, "civitai:1@2", b"12"):
         with pytest.raises(errors.InvalidRequest, match="one thing"):
             await civitai.download_many(wrong, tmp_path)
     with pytest.raises(errors.InvalidRequest, match="at_once"):
         await civitai.download_many([5], tmp_path, at_once=0)
     with pytest.raises(errors.InvalidRequest, match="path"):
         await civitai.download(5, "")
+    with pytest.raises(errors.InvalidRequest, match="path"):
+        await civitai.download(5, "a\0b")
     with pytest.raises(TypeError, match="colour"):
         await civitai.download(5, tmp_path, colour="blue")  # type: ignore[call-overload]
 
