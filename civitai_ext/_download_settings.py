@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from civitai_ext._arguments import a_count, a_switch
 from civitai_ext.downloads import EXISTS, SIDECARS, Collision, DownloadOptions
 from civitai_ext.errors import InvalidRequest
 from civitai_ext.layouts import Layout
@@ -23,8 +24,7 @@ def _text(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, bool):
-        raise InvalidRequest(f"{attribute.name} is {value!r}; it takes True or False")
+    a_switch(attribute.name, value)
 
 
 def _choice(choices: Iterable[str]) -> Callable[[object, attrs.Attribute[Any], Any], None]:
@@ -37,9 +37,8 @@ def _choice(choices: Iterable[str]) -> Callable[[object, attrs.Attribute[Any], A
     return check
 
 
-def _connections(_: object, __: object, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_CONNECTIONS:
-        raise InvalidRequest(f"connections is {value!r}; it takes an integer from 1 to {_MOST_CONNECTIONS}")
+def _connections(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    a_count(attribute.name, value, 1, _MOST_CONNECTIONS)
 
 
 def _sidecars(values: Any) -> frozenset[str]:

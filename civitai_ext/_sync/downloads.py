@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ import attrs
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput
 from civitai_api.runtime import ApiModel
 from civitai_api.site import models as site
+from civitai_ext._arguments import a_count, a_switch
 from civitai_ext._choosing import check_safety, chosen_files
 from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._download_settings import Settings
@@ -31,6 +32,7 @@ from civitai_ext._downloadable import (
 from civitai_ext._fetched import Expected, Fetched
 from civitai_ext._hash_cache import HashCache
 from civitai_ext._meter import Meter
+from civitai_ext._options import CallOptions
 from civitai_ext._placing import Names, Placement, place, target_in
 from civitai_ext._reading import text
 from civitai_ext._sync.blobs import Blobs
@@ -141,7 +143,8 @@ def download(
     """
     if isinstance(what, Iterable) and not isinstance(what, (str, bytes, ApiModel)):
         raise InvalidRequest(f"{type(what).__name__} holds several things", hint="Give them to download_many.")
-    with _teller(progress) as tell:
+    _check(all_files, dry_run, progress)
+    with _told(progress) as tell:
         run = Downloads(transport, to, settings, Meter(tell), all_files=all_files, dry_run=dry_run)
         found = run.all_of([what], at_once=1)
     errors = [each.error for each in found if each.error is not None]
@@ -170,16 +173,23 @@ def download_many(
     """
     if isinstance(whats, (str, bytes, ApiModel)) or not isinstance(whats, (Iterable, Iterable)):
         raise InvalidRequest(f"{type(whats).__name__} is one thing", hint="Give it to download, or in a list.")
-    if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= _MOST_AT_ONCE:
-        raise InvalidRequest(f"at_once is {at_once!r}; it takes an integer from 1 to {_MOST_AT_ONCE}")
+    a_count("at_once", at_once, 1, _MOST_AT_ONCE)
+    _check(all_files, dry_run, progress)
     given = _listed(whats)
-    with _teller(progress) as tell:
+    with _told(progress) as tell:
         run = Downloads(transport, to, settings, Meter(tell), all_files=all_files, dry_run=dry_run, many=True)
         found = run.all_of(given, at_once=at_once)
     errors = [each.error for each in found if each.error is not None]
     if errors and not dry_run:
         raise _failed(found, errors)
     return found
+
+
+def _check(all_files: Any, dry_run: Any, progress: Any) -> None:
+    a_switch("all_files", all_files)
+    a_switch("dry_run", dry_run)
+    if not isinstance(progress, bool) and not callable(progress):
+        raise InvalidRequest(f"progress is {progress!r}; it takes True, False or a function")
 
 
 def _listed(whats: Iterable[Any] | Iterable[Any]) -> list[Any]:
@@ -196,26 +206,16 @@ def _failed(found: Sequence[Download], errors: Sequence[Exception]) -> Downloads
     )
 
 
-class _teller:  # noqa: N801  # a context manager
-    """What is told how far it is."""
+@contextmanager
+def _told(progress: bool | OnDownload) -> Iterator[OnDownload | None]:
+    """Give what is told how far it is."""
+    if progress is not True:
+        yield None if progress is False else progress
+        return
+    from civitai_ext._bar import Bar
 
-    def __init__(self, progress: bool | OnDownload) -> None:
-        if progress is not False and progress is not True and not callable(progress):
-            raise InvalidRequest(f"progress is {progress!r}; it takes True, False or a function")
-        self._progress = progress
-        self._bar: Any = None
-
-    def __enter__(self) -> OnDownload | None:
-        if self._progress is True:
-            from civitai_ext._bar import Bar
-
-            self._bar = Bar()
-            return self._bar  # type: ignore[no-any-return]
-        return None if self._progress is False else self._progress
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    with closing(Bar()) as bar:
+        yield bar
 
 
 class Downloads:
@@ -255,6 +255,7 @@ class Downloads:
         self._models = Models(transport)
         self._versions = ModelVersions(transport)
         self._names = Names()
+        self._options: CallOptions = {} if settings.timeout is None else {"timeout": settings.timeout}
         self._is_stopped = False
 
     def all_of(self, whats: Sequence[Any], *, at_once: int) -> list[Download]:
@@ -307,12 +308,11 @@ class Downloads:
         if isinstance(what, (str, int, Air)) and not isinstance(what, bool):
             meant = reference(what, site=config.site_url, orchestration=config.orchestration_url)
         asked = self._settings.asked
-        options: Any = {} if self._settings.timeout is None else {"timeout": self._settings.timeout}
         match meant:
             case ModelRef():
-                return self._of_model(what, self._models.get(meant.id, **options), asked)
+                return self._of_model(what, self._models.get(meant.id, **self._options), asked)
             case VersionRef():
-                version = self._versions.get(meant.id, **options)
+                version = self._versions.get(meant.id, **self._options)
                 return self._of_version(what, version, None, {**meant.asked, **asked}, meant.file_id)
             case RouteRef():
                 return [self._of_route(what, meant.route)]
@@ -364,7 +364,7 @@ class Downloads:
             raise InvalidRequest("The version has no id", hint="Read it from the service again.")
         if "quant" in asked and model is None and isinstance(version.model_id, int):
             # A version that was read by its id does not say how its files are quantised; inside its model it does.
-            model = self._models.get(version.model_id)
+            model = self._models.get(version.model_id, **self._options)
             version = next((each for each in model.model_versions if each.id == id), version)
         if not version.files:
             query = urlencode({CRITERIA[name]: value for name, value in asked.items()})
@@ -393,7 +393,7 @@ class Downloads:
                 f"The file {text(file.name)!r} does not say which version it is of", hint="Give the version instead."
             )
         needs_version = self._settings.layout is not None or bool(self._settings.sidecars)
-        version = self._versions.get(own.id) if needs_version else None
+        version = self._versions.get(own.id, **self._options) if needs_version else None
         return [self._job(what, file, version, None, version_id=own.id)]
 
     def _job(
@@ -446,9 +446,9 @@ class Downloads:
             return
         is_bare = job.model is None and not isinstance(version.model, ApiModel)
         if is_bare or (with_model and job.model is None and not isinstance(version.model_id, int)):
-            job.version = version = self._versions.get(version.id)
+            job.version = version = self._versions.get(version.id, **self._options)
         if with_model and job.model is None and isinstance(version.model_id, int):
-            job.model = self._models.get(version.model_id)
+            job.model = self._models.get(version.model_id, **self._options)
 
     # ---------------------------------------------------------------------------------------------------- having it
 
@@ -536,7 +536,7 @@ class Downloads:
         media = job.media
         if self._dry_run:
             if isinstance(media, PictureRef) and isinstance(media.picture, int):
-                Images(self._transport).get(media.picture)  # tells it if there is none
+                Images(self._transport).get(media.picture, **self._options)  # tells it if there is none
             return job.outcome("planned", path=None if in_folder else path)
         came = False
 
