@@ -22,7 +22,7 @@ from civitai_ext._async.locating import probe
 from civitai_ext._async.model_versions import AsyncModelVersions
 from civitai_ext._async.models import AsyncModels
 from civitai_ext._async.output import AsyncOutput
-from civitai_ext._async.sidecars import write_sidecars
+from civitai_ext._async.sidecars import is_beside, write_sidecars
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._choosing import check_safety, chosen_files
 from civitai_ext._disk import AsyncDisk, Exists, is_folder
@@ -440,12 +440,18 @@ class AsyncDownloads:
         await self._complete(job, with_model="{creator}" in layout.pattern)
         return Path(layout.path_for(job.model, job.version, job.file, to=self._to))
 
-    async def _complete(self, job: _Job, *, with_model: bool = False) -> None:
-        """Read what is not known yet of the version and the model."""
+    async def _complete(self, job: _Job, *, with_model: bool = False, by_itself: bool = False) -> None:
+        """Read what is not known yet of the version and the model.
+
+        Args:
+            job: What is to be completed.
+            with_model: Whether the model is needed, too.
+            by_itself: Whether the version has to say itself which model it is of, which one inside a model does not.
+        """
         version = job.version
         if version is None or not isinstance(version.id, int):
             return
-        is_bare = job.model is None and not isinstance(version.model, ApiModel)
+        is_bare = (by_itself or job.model is None) and not isinstance(version.model, ApiModel)
         if is_bare or (with_model and job.model is None and not isinstance(version.model_id, int)):
             job.version = version = await self._versions.get(version.id, **self._options)
         if with_model and job.model is None and isinstance(version.model_id, int):
@@ -487,15 +493,20 @@ class AsyncDownloads:
             outcome = await self._fetched(job, spot)
         if not settings.sidecars or self._dry_run:
             return outcome
-        wanted, failures = settings.sidecars, list[CivitaiError | OSError]()
-        try:
-            await self._complete(job, with_model="readme" in wanted)
-        except CivitaiError as error:
-            wanted -= {"readme"}  # half of one would stay for good
-            failures.append(error)
-        written, problems = await write_sidecars(
-            self._transport, spot.path, wanted, job.version, job.model, replace=settings.exists == "overwrite"
-        )
+        replace = spot.replaces and outcome.status == "downloaded"
+        return await self._with_sidecars(job, outcome, spot.path, replace=replace)
+
+    async def _with_sidecars(self, job: _Job, outcome: Download, path: Path, *, replace: bool) -> Download:
+        """Put beside a file what is wanted there: what goes wrong with that is no reason to lose the file."""
+        wanted, failures = set(self._settings.sidecars), list[CivitaiError | OSError]()
+        for kind in sorted(wanted & {"json", "readme"}):
+            if replace or not await AsyncDisk.run(is_beside, path, kind):
+                try:
+                    await self._complete(job, with_model=kind == "readme", by_itself=kind == "json")
+                except CivitaiError as error:
+                    wanted.discard(kind)  # half of one would stay for good
+                    failures.append(error)
+        written, problems = await write_sidecars(self._transport, path, wanted, job.version, job.model, replace=replace)
         return attrs.evolve(
             outcome,
             sidecars=tuple(written),

@@ -42,7 +42,7 @@ from civitai_ext._sync.locating import probe
 from civitai_ext._sync.model_versions import ModelVersions
 from civitai_ext._sync.models import Models
 from civitai_ext._sync.output import Output
-from civitai_ext._sync.sidecars import write_sidecars
+from civitai_ext._sync.sidecars import is_beside, write_sidecars
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together
 from civitai_ext.air import Air
@@ -439,12 +439,18 @@ class Downloads:
         self._complete(job, with_model="{creator}" in layout.pattern)
         return Path(layout.path_for(job.model, job.version, job.file, to=self._to))
 
-    def _complete(self, job: _Job, *, with_model: bool = False) -> None:
-        """Read what is not known yet of the version and the model."""
+    def _complete(self, job: _Job, *, with_model: bool = False, by_itself: bool = False) -> None:
+        """Read what is not known yet of the version and the model.
+
+        Args:
+            job: What is to be completed.
+            with_model: Whether the model is needed, too.
+            by_itself: Whether the version has to say itself which model it is of, which one inside a model does not.
+        """
         version = job.version
         if version is None or not isinstance(version.id, int):
             return
-        is_bare = job.model is None and not isinstance(version.model, ApiModel)
+        is_bare = (by_itself or job.model is None) and not isinstance(version.model, ApiModel)
         if is_bare or (with_model and job.model is None and not isinstance(version.model_id, int)):
             job.version = version = self._versions.get(version.id, **self._options)
         if with_model and job.model is None and isinstance(version.model_id, int):
@@ -486,15 +492,20 @@ class Downloads:
             outcome = self._fetched(job, spot)
         if not settings.sidecars or self._dry_run:
             return outcome
-        wanted, failures = settings.sidecars, list[CivitaiError | OSError]()
-        try:
-            self._complete(job, with_model="readme" in wanted)
-        except CivitaiError as error:
-            wanted -= {"readme"}  # half of one would stay for good
-            failures.append(error)
-        written, problems = write_sidecars(
-            self._transport, spot.path, wanted, job.version, job.model, replace=settings.exists == "overwrite"
-        )
+        replace = spot.replaces and outcome.status == "downloaded"
+        return self._with_sidecars(job, outcome, spot.path, replace=replace)
+
+    def _with_sidecars(self, job: _Job, outcome: Download, path: Path, *, replace: bool) -> Download:
+        """Put beside a file what is wanted there: what goes wrong with that is no reason to lose the file."""
+        wanted, failures = set(self._settings.sidecars), list[CivitaiError | OSError]()
+        for kind in sorted(wanted & {"json", "readme"}):
+            if replace or not Disk.run(is_beside, path, kind):
+                try:
+                    self._complete(job, with_model=kind == "readme", by_itself=kind == "json")
+                except CivitaiError as error:
+                    wanted.discard(kind)  # half of one would stay for good
+                    failures.append(error)
+        written, problems = write_sidecars(self._transport, path, wanted, job.version, job.model, replace=replace)
         return attrs.evolve(
             outcome,
             sidecars=tuple(written),

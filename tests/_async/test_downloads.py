@@ -404,6 +404,33 @@ async def test_a_file_is_not_lost_for_want_of_its_model(
     assert [type(problem) for problem in done.problems] == [errors.NotFound]
 
 
+async def test_the_json_beside_a_file_says_which_model_it_is_of(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    model = await civitai.models.get(version.model.id)
+    whats: list[Any] = [model, model.latest, f"civitai:{version.model.id}"]
+    for what in whats:
+        emulator.journal.clear()
+        done = await civitai.download(what, tmp_path, sidecars=["json"])
+        said = json.loads(done.sidecars[0].read_text("utf-8"))
+        assert (said["modelId"], said["model"]["name"]) == (version.model.id, version.model.name)
+        if done.status == "kept":  # there is nothing to be read for it
+            assert f"/api/v1/model-versions/{version.id}" not in {each.path for each in emulator.journal}
+
+
+async def test_a_file_that_is_replaced_gets_its_own_sidecars(
+    civitai: AsyncCivitai, version: Version, tmp_path: Path
+) -> None:
+    path = tmp_path / version.primary_file.name
+    path.write_bytes(b"an older one")
+    beside = path.with_suffix(".civitai.info")
+    beside.write_text('{"id": 1}')
+    assert (await civitai.download(version.id, tmp_path, sidecars=["json"], exists="skip")).status == "kept"
+    assert beside.read_text() == '{"id": 1}'
+    await civitai.download(version.id, tmp_path, sidecars=["json"], exists="verify")
+    assert json.loads(beside.read_text("utf-8"))["id"] == version.id
+
+
 # ------------------------------------------------------------------------------------------------- saying what would be
 
 
