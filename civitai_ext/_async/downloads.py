@@ -14,7 +14,7 @@ import attrs
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput
 from civitai_api.runtime import ApiModel
 from civitai_api.site import models as site
-from civitai_ext._arguments import a_count, a_switch
+from civitai_ext._arguments import a_count, a_path, a_switch
 from civitai_ext._async.blobs import AsyncBlobs
 from civitai_ext._async.fetching import fetch
 from civitai_ext._async.images import AsyncImages
@@ -241,11 +241,8 @@ class AsyncDownloads:
         dry_run: bool,
         many: bool = False,
     ) -> None:
-        path = os.fspath(to) if isinstance(to, (str, os.PathLike)) else None
-        if not path or not isinstance(path, str) or "\0" in path:
-            raise InvalidRequest(f"to is {to!r}; it takes the path of a folder or a file")
         self._transport = transport
-        self._to = path
+        self._to = a_path("to", to)
         self._settings = settings
         self._meter = meter
         self._all_files = all_files

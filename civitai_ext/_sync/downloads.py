@@ -15,7 +15,7 @@ import attrs
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput
 from civitai_api.runtime import ApiModel
 from civitai_api.site import models as site
-from civitai_ext._arguments import a_count, a_switch
+from civitai_ext._arguments import a_count, a_path, a_switch
 from civitai_ext._choosing import check_safety, chosen_files
 from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._download_settings import Settings
@@ -242,11 +242,8 @@ class Downloads:
         dry_run: bool,
         many: bool = False,
     ) -> None:
-        path = os.fspath(to) if isinstance(to, (str, os.PathLike)) else None
-        if not path or not isinstance(path, str) or "\0" in path:
-            raise InvalidRequest(f"to is {to!r}; it takes the path of a folder or a file")
         self._transport = transport
-        self._to = path
+        self._to = a_path("to", to)
         self._settings = settings
         self._meter = meter
         self._all_files = all_files

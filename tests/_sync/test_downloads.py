@@ -311,6 +311,23 @@ def test_layouts(civitai: Civitai, emulator: Emulator, tmp_path: Path, layout: s
             assert below.as_posix() == f"Checkpoint/{version.base_model}/{version.id}.safetensors"
 
 
+def test_the_home_folder(civitai: Civitai, version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    done = civitai.download(version.id, "~/models/")
+    assert done.path == tmp_path / "models" / version.primary_file.name
+    (image,) = civitai.images.list(limit=1).to_list()
+    assert (civitai.images.download(image, "~/pictures/")).parent == tmp_path / "pictures"
+
+
+@pytest.mark.parametrize("to", ["", "a\0b", b"models", 5, None])
+def test_what_is_no_path(civitai: Civitai, emulator: Emulator, to: Any) -> None:
+    for download in (civitai.download, civitai.images.download, civitai.blobs.download):
+        with pytest.raises(errors.InvalidRequest, match=r"to is .*path"):
+            download("https://image.civitai.com/a/b/c.jpeg", to)
+    assert not emulator.journal
+
+
 def test_a_file_of_ones_own_name(civitai: Civitai, version: Version, tmp_path: Path) -> None:
     done = civitai.download(version.id, tmp_path / "new" / "mine.safetensors")
     assert done.path == tmp_path / "new" / "mine.safetensors"
@@ -549,10 +566,6 @@ def test_several_things_are_not_one(civitai: Civitai, tmp_path: Path) -> None:
             civitai.download_many(wrong, tmp_path)
     with pytest.raises(errors.InvalidRequest, match="at_once"):
         civitai.download_many([5], tmp_path, at_once=0)
-    with pytest.raises(errors.InvalidRequest, match="path"):
-        civitai.download(5, "")
-    with pytest.raises(errors.InvalidRequest, match="path"):
-        civitai.download(5, "a\0b")
     with pytest.raises(TypeError, match="colour"):
         civitai.download(5, tmp_path, colour="blue")  # type: ignore[call-overload]
 
