@@ -39,7 +39,8 @@ class Bar:
         bar = self._bar
         if bar.disable:
             return
-        if progress.name not in self._begun:  # what was there before did not come now, and would spoil the rate
+        # What was there before did not come now, and would spoil the rate.
+        if progress.phase != "asking" and progress.name not in self._begun:
             self._begun.add(progress.name)
             bar.initial += progress.file_done
         bar.total = progress.size

@@ -66,6 +66,11 @@ class Meter:
             self._files.append(_File(printable(name), size=size))  # it comes from a stranger, and is shown
             return len(self._files) - 1
 
+    def begins(self, number: int) -> None:
+        """Take down that a file is looked for, here and where it comes from."""
+        with self._lock:
+            self._call(self._files[number], self._clock())
+
     def moved(self, number: int, done: int, size: int | None) -> None:
         """Take down how many bytes of a file are there."""
         with self._lock:

@@ -94,7 +94,9 @@ class DownloadOptions(TypedDict, total=False):
 
 
 Phase = Literal["asking", "downloading", "verifying", "done", "kept", "failed"]
-"""What is being done with a file: asking where it is, fetching it, comparing its hashes; or how that ended."""
+"""What is being done with a file: looking whether it is here and asking where it lies, fetching it, comparing its
+hashes; or how that ended.
+"""
 
 
 @attrs.frozen(kw_only=True)

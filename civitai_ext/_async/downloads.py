@@ -457,6 +457,7 @@ class AsyncDownloads:
     # ---------------------------------------------------------------------------------------------------- having it
 
     async def _done(self, job: _Job) -> Download:
+        self._meter.begins(job.number)
         try:
             outcome = await (self._transferred(job) if job.media is None else self._media(job))
         except (CivitaiError, OSError) as error:

@@ -456,6 +456,7 @@ class Downloads:
     # ---------------------------------------------------------------------------------------------------- having it
 
     def _done(self, job: _Job) -> Download:
+        self._meter.begins(job.number)
         try:
             outcome = self._transferred(job) if job.media is None else self._media(job)
         except (CivitaiError, OSError) as error:

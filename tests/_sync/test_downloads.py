@@ -510,7 +510,8 @@ def test_progress_is_told(civitai: Civitai, emulator: Emulator, version: Version
     last = seen[-1]
     assert (last.files_done, last.files) == (2, 2)
     assert last.done == last.size == sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert {each.phase for each in seen} >= {"downloading", "verifying", "done"}
+    assert {each.phase for each in seen} == {"asking", "downloading", "verifying", "done"}
+    assert seen[0].phase == "asking"
     assert [each.done for each in seen] == sorted(each.done for each in seen)
     assert all("odd" in str(each) for each in seen)
 
