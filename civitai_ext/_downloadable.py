@@ -28,6 +28,7 @@ __all__ = [
     "Reference",
     "RouteRef",
     "VersionRef",
+    "address_of",
     "file_route",
     "is_image_page",
     "reference",
@@ -241,7 +242,7 @@ def file_route(version_id: int, file: ApiModel | None) -> str:
     >>> file_route(5, ModelFile.from_dict({"id": 6, "downloadUrl": url})), file_route(5, None)
     ('/api/download/models/7?fileId=6', '/api/download/models/5')
     """
-    own = _own_reference(text(getattr(file, "download_url", None)))
+    own = address_of(file)
     id = getattr(file, "id", None)
     if isinstance(id, int) and not isinstance(id, bool) and 0 < id < 2**31:
         query = {"fileId": str(id)}
@@ -259,10 +260,10 @@ def _described(file: ApiModel | None) -> dict[str, str]:
     return {name: value for name, value in said.items() if value}
 
 
-def _own_reference(url: str) -> VersionRef | None:
-    """What the address of a file says, whatever its host, which the service has been seen to get wrong."""
+def address_of(file: ApiModel | None) -> VersionRef | None:
+    """Tell what the address of a file says, whatever its host, which the service has been seen to get wrong."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text(getattr(file, "download_url", None)))
         found = reference(f"https://civitai.com{parts.path}?{parts.query}")
     except (InvalidRequest, ValueError):
         return None

@@ -34,6 +34,7 @@ from civitai_ext._downloadable import (
     PictureRef,
     RouteRef,
     VersionRef,
+    address_of,
     file_route,
     reference,
 )
@@ -382,11 +383,8 @@ class AsyncDownloads:
         return [self._job(what, file, version, model) for file in files]
 
     async def _of_file(self, what: Any, file: ModelFile) -> list[_Job]:
-        try:
-            own = reference(text(file.download_url), site=self._transport.config.site_url)
-        except InvalidRequest:
-            own = None
-        if not isinstance(own, VersionRef):
+        own = address_of(file)
+        if own is None:
             raise InvalidRequest(
                 f"The file {text(file.name)!r} does not say which version it is of", hint="Give the version instead."
             )

@@ -26,6 +26,7 @@ from civitai_ext._downloadable import (
     PictureRef,
     RouteRef,
     VersionRef,
+    address_of,
     file_route,
     reference,
 )
@@ -381,11 +382,8 @@ class Downloads:
         return [self._job(what, file, version, model) for file in files]
 
     def _of_file(self, what: Any, file: ModelFile) -> list[_Job]:
-        try:
-            own = reference(text(file.download_url), site=self._transport.config.site_url)
-        except InvalidRequest:
-            own = None
-        if not isinstance(own, VersionRef):
+        own = address_of(file)
+        if own is None:
             raise InvalidRequest(
                 f"The file {text(file.name)!r} does not say which version it is of", hint="Give the version instead."
             )

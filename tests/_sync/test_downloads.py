@@ -235,6 +235,16 @@ def test_a_login_is_required(emulator: Emulator, tmp_path: Path) -> None:
             anonymous.download(emulator.oddities["needs_login"].id, tmp_path)
 
 
+def test_a_file_whose_address_has_no_host(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    address = f"https://undefined/api/download/models/{version.id}"
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.downloadUrl": address})
+    file = (civitai.model_versions.get(version.id)).primary_file
+    assert file is not None
+    assert (civitai.download(file, tmp_path, layout="comfyui")).verified
+
+
 def test_what_there_is_not(civitai: Civitai, tmp_path: Path) -> None:
     for what in (1, "civitai:1@1", "civitai:1"):
         with pytest.raises(errors.NotFound):
