@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from civitai_ext._arguments import a_count, a_switch
+from civitai_ext._hash_cache import HashCache
 from civitai_ext.downloads import EXISTS, SIDECARS, Collision, DownloadOptions
 from civitai_ext.errors import InvalidRequest
 from civitai_ext.layouts import Layout
@@ -91,14 +92,16 @@ class Settings:
 
         Raises:
             InvalidRequest: One of them cannot be like that.
+            ConfigurationError: A cache is wanted, and the extra `cache` is not installed.
             TypeError: There is no such option.
             ImportError: A description is wanted, and the extra `text` is not installed.
         """
         if unknown := sorted(options.keys() - DownloadOptions.__annotations__.keys()):
             raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
         settings = cls(**options)
+        HashCache(settings.cache)  # told now, not when everything is there
         if "readme" in settings.sidecars:
-            import civitai_ext._html  # noqa: F401  # told now, not when everything is there
+            import civitai_ext._html  # noqa: F401  # told now, too
         return settings
 
     @property

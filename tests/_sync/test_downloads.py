@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -565,6 +566,20 @@ def test_wrong_options_are_told_before_anything_is_asked(
     with pytest.raises(errors.InvalidRequest):
         civitai.download(5, tmp_path, **wrong)
     assert not emulator.journal
+
+
+def test_what_is_not_installed_is_told_before_anything_is_asked(
+    civitai: Civitai, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("platformdirs", "tqdm.auto", "bs4"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "civitai_ext._html", raising=False)
+    wrong: Any
+    for wrong in ({"cache": True}, {"progress": True}, {"sidecars": ["readme"]}):
+        with pytest.raises((errors.ConfigurationError, ImportError), match="pip install"):
+            civitai.download(emulator.oddities["gguf"].id, tmp_path, **wrong)
+    assert not emulator.journal
+    assert (civitai.download(emulator.oddities["gguf"].id, tmp_path)).verified
 
 
 def test_several_things_are_not_one(civitai: Civitai, tmp_path: Path) -> None:
