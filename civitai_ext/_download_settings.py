@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from civitai_ext._arguments import a_count, a_switch
+from civitai_ext._arguments import a_count, a_silence, a_switch
 from civitai_ext._hash_cache import HashCache
 from civitai_ext.downloads import EXISTS, SIDECARS, Collision, DownloadOptions
 from civitai_ext.errors import InvalidRequest
@@ -60,8 +60,8 @@ def _cache(_: object, __: object, value: Any) -> None:
 
 
 def _timeout(_: object, __: object, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
-        raise InvalidRequest(f"timeout is {value!r}; it takes seconds, more than none")
+    if value is not None:
+        a_silence(value)
 
 
 @attrs.frozen(kw_only=True)

@@ -569,6 +569,7 @@ async def test_what_a_callback_raises_ends_it(civitai: AsyncCivitai, version: Ve
         {"fp": 16},
         {"allow_pickle": "yes"},
         {"timeout": -1},
+        {"timeout": float("inf")},
         {"cache": 5},
         {"progress": "yes"},
     ],

@@ -556,6 +556,7 @@ def test_what_a_callback_raises_ends_it(civitai: Civitai, version: Version, tmp_
         {"fp": 16},
         {"allow_pickle": "yes"},
         {"timeout": -1},
+        {"timeout": float("inf")},
         {"cache": 5},
         {"progress": "yes"},
     ],
