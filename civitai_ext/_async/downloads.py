@@ -253,7 +253,7 @@ class AsyncDownloads:
         self._versions = AsyncModelVersions(transport)
         self._names = Names()
         self._options: CallOptions = {} if settings.timeout is None else {"timeout": settings.timeout}
-        self._failed: Literal["planned", "failed"] = "planned" if dry_run else "failed"
+        self._status_of_failures: Literal["planned", "failed"] = "planned" if dry_run else "failed"
         self._is_stopped = False
 
     async def all_of(self, whats: Sequence[Any], *, at_once: int) -> list[Download]:
@@ -299,7 +299,7 @@ class AsyncDownloads:
                         target_in, self._to, job.name, below=below, folder=self._folder
                     )
         except (CivitaiError, OSError) as error:
-            return [Download(what=what, status=self._failed, error=error)]
+            return [Download(what=what, status=self._status_of_failures, error=error)]
         return list(jobs)
 
     async def _jobs(self, what: Any) -> list[_Job]:
@@ -461,7 +461,7 @@ class AsyncDownloads:
             outcome = await (self._transferred(job) if job.media is None else self._media(job))
         except (CivitaiError, OSError) as error:
             path = None if job.media is not None else job.target
-            outcome = job.outcome(self._failed, path=path, error=error)
+            outcome = job.outcome(self._status_of_failures, path=path, error=error)
         phase: Any = {"downloaded": "done", "planned": "done"}.get(outcome.status, outcome.status)
         self._meter.is_over(job.number, phase, outcome.size if outcome.error is None else None)
         return outcome
