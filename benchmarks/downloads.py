@@ -148,8 +148,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; gives 0, 1 where a budget is missed, or 2 where a program is missing."""
     parser = argparse.ArgumentParser(description="Measure downloads from a local nginx.")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--mebibytes", type=int, default=1024, help="how large the file is")
-    parser.add_argument("--pairs", type=int, default=7, help="how often both sides are measured")
+    parser.add_argument("--mebibytes", type=int, default=2048, help="how large the file is")
+    parser.add_argument("--pairs", type=int, default=5, help="how often both sides are measured")
     parser.add_argument("--folder", type=Path, help="where the files are; in memory, if there is room")
     options = parser.parse_args(argv)
     programs = _programs()

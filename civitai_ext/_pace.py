@@ -1,7 +1,7 @@
 """Over how many connections a file comes fastest: decisions only, nothing is sent and nobody waits here.
 
-Most hosts give more over several connections, and some far less. So the first is alone for a moment; and if all of them
-together are clearly slower than it was, one alone is tried again, and stays alone if that helps.
+Most hosts give more over several connections, and some far less. So where several are slow, one alone is tried once,
+and stays alone if that is clearly faster.
 """
 
 from __future__ import annotations
@@ -10,90 +10,62 @@ from typing import Final
 
 __all__ = ["Pace"]
 
-_SMALL: Final = 16 * 1024 * 1024  # bytes below which it is over before anything is known
-_LOOK: Final = 0.25  # seconds
-_PATIENCE: Final = 1.0  # seconds for which the others wait at most for the first
 _WINDOW: Final = 1.0  # seconds
-_SLOWER: Final = 0.5
-_FASTER: Final = 1.5
+_FAST: Final = 32 * 1024 * 1024  # bytes per second that are enough for everybody
 _WORTHWHILE: Final = 10.0  # seconds that it has to take still, so that it pays to try
+_FASTER: Final = 1.5
 
 
 class Pace:
     """Decides how many of the connections of a download may be at it.
 
-    Args:
-        most: How many there are.
-
     Attributes:
         limit: How many may be at it now.
 
-    >>> pace = Pace(4)
-    >>> pace.begin(0, size=10**9, now=0.0)
-    >>> pace.note(0, now=0.1)
+    >>> pace = Pace()
+    >>> pace.begin(4, size=10**9)
+    >>> pace.note(0, now=0.0)
+    >>> pace.note(10**6, now=1.0)
     >>> pace.limit
     1
-    >>> pace.note(10**7, now=0.4)
-    >>> pace.limit
-    4
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
+        self._most = 1
         self._size = 0
-        self._alone: float | None = None  # bytes per second of one connection
-        self._before: float | None = None  # of all, while one is tried again
-        self._tried = False
-        self._began = 0.0
         self._mark: tuple[int, float] | None = None
+        self._before: float | None = None  # bytes per second of all of them, while one is tried
+        self._tried = False
         self.limit = 1
 
-    def begin(self, present: int, *, size: int, now: float, most: int | None = None) -> None:
+    def begin(self, most: int, *, size: int) -> None:
         """Note that connections are made, the first time or again.
 
         Args:
-            present: How many bytes are there.
-            size: How many the file has.
-            now: The time in seconds, from any beginning.
-            most: How many connections there are from now on.
+            most: How many there are.
+            size: How many bytes the file has.
         """
-        self._most = self._most if most is None else most
-        self._size, self._began, self._mark = size, now, None
-        if self._before is not None or (self._alone is None and size - present <= _SMALL):
-            self._alone, self._before = self._alone or 0.0, None
-            self.limit = self._most
-        elif self._alone is not None:
-            self.limit = min(self.limit, self._most)
+        is_settled = self._tried and self._before is None
+        self.limit = min(self.limit, most) if is_settled else most
+        self._most, self._size, self._mark, self._before = most, size, None, None
 
     def note(self, present: int, *, now: float) -> None:
-        """Note how many bytes are there.
+        """Note how far it is.
 
         Args:
             present: How many bytes are there.
-            now: The time, as for `begin`.
+            now: The time in seconds, from any beginning.
         """
         if self._mark is None:
             self._mark = present, now
             return
         seconds = now - self._mark[1]
-        if seconds < (_LOOK if self._alone is None else _WINDOW):
+        if seconds < _WINDOW:
             return
         rate = (present - self._mark[0]) / seconds
         self._mark = present, now
-        if self._alone is None:
-            self._alone, self.limit = rate, self._most
-        elif self._before is not None:
-            if rate < _FASTER * self._before:
-                self.limit = self._most
+        if self._before is not None:
+            self.limit = 1 if rate >= _FASTER * self._before else self._most
             self._before = None
-        elif rate < _SLOWER * self._alone and self.limit > 1 and not self._tried:
-            self._try_one(rate, self._size - present)
-
-    def _try_one(self, rate: float, left: int) -> None:
-        if left > rate * _WORTHWHILE:
+        elif self.limit > 1 and not self._tried and rate < _FAST and self._size - present > rate * _WORTHWHILE:
             self._tried, self._before, self.limit = True, rate, 1
-
-    def wait_no_more(self, *, now: float) -> None:
-        """Let all be at it, if the first connection takes too long to show anything."""
-        if self._alone is None and now - self._began >= _PATIENCE:
-            self._alone, self._mark, self.limit = 0.0, None, self._most

@@ -26,7 +26,7 @@ from typing import Any, Final
 from civitai_ext._ranges import Part
 from civitai_ext.errors import AlreadyDownloading, NoSpace
 
-__all__ = ["ResumableFile", "dead_parts"]
+__all__ = ["ResumableFile", "boot_id", "dead_parts"]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NAME: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)

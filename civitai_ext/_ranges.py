@@ -16,7 +16,7 @@ __all__ = ["SMALLEST", "Claim", "Part", "Verdict", "Version", "judge"]
 SMALLEST: Final = 1024 * 1024
 """Bytes below which it does not pay to open another connection for a part of a range."""
 
-_LARGEST: Final = 32 * 1024 * 1024
+_LARGEST: Final = 64 * 1024 * 1024
 """Bytes that one connection fetches at most before it takes the next range, if there are several: what comes first is
 wanted first, since the file is hashed from its beginning.
 """

@@ -1,4 +1,4 @@
-"""The main job from end to end: search, pick, price, submit, wait, save.
+"""The main job from end to end: search, pick, price, submit, wait, save; and the model itself.
 
 Runs against the emulator. With LIVE=1 and CIVITAI_TOKEN set it runs against Civitai, and spends Buzz after asking.
 """
@@ -88,6 +88,18 @@ def run(civitai: Civitai, *, ask: bool) -> int:
     print("5. Save:")
     for path in workflow.save(OUT):
         print(f"   {path}  {path.stat().st_size / 1024:.0f} KiB")
+
+    plan = civitai.download(version, OUT / "ComfyUI", layout="comfyui", dry_run=True)
+    print(f"6. Download: the model, to {plan.path}, {(plan.size or 0) / 1024**2:.2f} MiB")
+    if plan.error is not None:
+        print(f"   It is not given: {plan.error}")
+        return 0
+    if ask and input("   Download it? [y/N] ").strip().lower() not in {"y", "yes"}:
+        return 0
+    done = civitai.download(version, OUT / "ComfyUI", layout="comfyui", progress=True)
+    print(f"   {done.status}, {'its hash is the published one' if done.verified else 'no hash is published'}")
+    for match in civitai.identify(OUT / "ComfyUI", cache=False):
+        print(f"7. Identify: {match}")
     return 0
 
 

@@ -150,7 +150,7 @@ class AsyncDownload:
         self._file = file
         self._expected = expected
         self._connections = max(1, connections)
-        self._pace = Pace(self._connections)
+        self._pace = Pace()
         self._on_progress = on_progress
         self._timeout = transport.timeout if timeout is None else timeout
         self._locator = AsyncLocator(transport, source, target.name, self._timeout)
@@ -260,8 +260,7 @@ class AsyncDownload:
         # Pieces can only be put together if it is known that they are of the same version.
         ranged = round_.place.ranged and not self._ignored and self._known.version.validator is not None
         workers = range(self._connections if ranged else 1)
-        part = self._known
-        self._pace.begin(part.present, size=part.version.size, now=monotonic(), most=len(workers))
+        self._pace.begin(len(workers), size=self._known.version.size)
         together = AsyncTogether[int, None](lambda number: self._work(round_, number, ranged), most=len(workers))
         try:
             async with aclosing(together.as_completed(workers)) as ended:
@@ -331,8 +330,7 @@ class AsyncDownload:
                 return None
             if not ranged:
                 return self._known.take_all()
-            self._pace.wait_no_more(now=monotonic())
-            return self._known.take(self._pace.limit) if number < self._pace.limit else None
+            return self._known.take(self._connections) if number < self._pace.limit else None
 
     async def _fetch(self, round_: _AsyncRound, number: int, claim: Claim, ranged: bool) -> bool:
         """Fetch a range; tell whether the host gave something of it."""
@@ -360,39 +358,32 @@ class AsyncDownload:
                 with self._lock:
                     self._known.done = []
                 await AsyncDisk.run(self._hash_anew)
-            await self._receive(round_, number, stream, claim)
+            await self._receive(round_, number, stream, claim, end)
         return True
 
-    async def _receive(self, round_: _AsyncRound, number: int, stream: AsyncStream, claim: Claim) -> None:
+    async def _receive(self, round_: _AsyncRound, number: int, stream: AsyncStream, claim: Claim, end: int) -> None:
+        """Receive what was asked for, up to `end`, as far as it is still this connection's to fetch."""
         began = came = claim.at
-        chunks, held = list[bytes](), 0
-        written = window = monotonic()
-        in_window = came
+        chunks, held, written = list[bytes](), 0, monotonic()
+        flow = _Flow(self._timeout)
         try:
             async for chunk in stream.chunks():
                 chunks.append(chunk)
                 held += len(chunk)
                 came += len(chunk)
-                if round_.is_over or came >= claim.end or number >= self._pace.limit:
+                # An answer that is read to its end leaves a connection that can be used again.
+                if round_.is_over or (came >= claim.end and came != end) or number >= self._pace.limit:
                     break
                 now = monotonic()
                 if held >= _BUFFER or (held >= _WORTH_WRITING and now - written >= _WRITTEN_EVERY):
                     await self._put(claim, chunks)
                     chunks, held, written = [], 0, now
-                silence = self._silence
-                if now - window >= silence:
-                    if came - in_window < _SLOWEST * silence:
-                        raise unusable(stream, round_.place.url, "almost nothing comes any more", truncated=True)
-                    window, in_window = now, came
+                if flow.has_stopped(len(chunk), now):
+                    raise unusable(stream, round_.place.url, "almost nothing comes any more", truncated=True)
         finally:
             await self._put(claim, chunks)
         if claim.at == began and not round_.is_over:
             raise unusable(stream, round_.place.url, "nothing came", truncated=True)
-
-    @property
-    def _silence(self) -> float:
-        """How many seconds a host may be silent."""
-        return DEFAULT_TIMEOUT if self._timeout is None else self._timeout
 
     async def _put(self, claim: Claim, chunks: list[bytes]) -> None:
         await AsyncDisk.run(self._store, claim, chunks)
@@ -424,21 +415,9 @@ class AsyncDownload:
 
         Gives how many bytes it has; None if it did not come as a whole, and another try may help.
         """
-        self._part, done = None, 0
-        await AsyncDisk.run(self._file.begin, 0, keep=False)
-        await AsyncDisk.run(self._hash_anew)
+        self._part = None
         try:
-            async with self._transport.http.stream(
-                "GET", place.url, headers=place.headers, timeout=self._timeout
-            ) as stream:
-                if stream.status != 200:
-                    raise self._locator.refused(await stream.read(LONGEST_ERROR), place.url)
-                self._locator.check(stream, place.url)
-                async for chunk in stream.chunks():
-                    await AsyncDisk.run(self._file.write, done, chunk)
-                    done += len(chunk)
-                    self._hashed.reach(done)
-                    self._tell(done, None)
+            return await self._receive_all(place)
         except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
             delay = delay_after(error, self._transport.policy, attempt, idempotent=True)
             if delay is None and _has_run_out(error) and attempt < self._transport.policy.attempts:
@@ -448,10 +427,32 @@ class AsyncDownload:
                 if _passes(error):
                     raise self._incomplete(0, None, error) from error
                 raise
-        else:
-            return done
+        except InvalidFile:
+            raise
+        except BaseException:  # nobody could go on with it
+            with suppress(OSError):
+                await AsyncDisk.run(self._file.discard)
+            raise
         await self._transport.sleep(delay)
         return None
+
+    async def _receive_all(self, place: Place) -> int:
+        await AsyncDisk.run(self._file.begin, 0, keep=False)
+        await AsyncDisk.run(self._hash_anew)
+        done, flow = 0, _Flow(self._timeout)
+        url, headers = place.url, place.headers
+        async with self._transport.http.stream("GET", url, headers=headers, timeout=self._timeout) as stream:
+            if stream.status != 200:
+                raise self._locator.refused(await stream.read(LONGEST_ERROR), url)
+            self._locator.check(stream, url)
+            async for chunk in stream.chunks():
+                await AsyncDisk.run(self._file.write, done, chunk)
+                done += len(chunk)
+                self._hashed.reach(done)
+                self._tell(done, None)
+                if flow.has_stopped(len(chunk), monotonic()):
+                    raise unusable(stream, url, "almost nothing comes any more", truncated=True)
+        return done
 
 
 class _AsyncRound:
@@ -492,6 +493,23 @@ class _AsyncRound:
         """Let all of them stop, whatever there is."""
         self.is_over = True
         self.over.set()
+
+
+class _Flow:
+    """Tells when a host only pretends to send: read timeouts do not see single bytes that come now and then."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._silence = DEFAULT_TIMEOUT if timeout is None else timeout
+        self._began, self._count = monotonic(), 0
+
+    def has_stopped(self, count: int, now: float) -> bool:
+        """Take note of bytes that came; tell whether they were too few for too long."""
+        self._count += count
+        if now - self._began < self._silence:
+            return False
+        stopped = self._count < _SLOWEST * self._silence
+        self._began, self._count = now, 0
+        return stopped
 
 
 def _passes(error: CivitaiError) -> bool:

@@ -36,8 +36,10 @@ DEFAULT_TIMEOUT: Final = 60.0
 _CONNECT_TIMEOUT: Final = 10.0
 _POOL_TIMEOUT: Final = 30.0
 _LARGEST_BODY: Final = 256 * 1024 * 1024
-_READ_DIRECTLY: Final = 64 * 1024 * 1024
-"""Bytes of a body above which reading it fast is worth more than the connection, which cannot be used again then."""
+_READ_DIRECTLY: Final = 8 * 1024 * 1024
+"""Bytes of a body above which reading it fast, at half the work for the processor, is worth more than the connection,
+which cannot be used again then.
+"""
 _READ: Final = 1024 * 1024
 
 # With these no connection was made, so the service knows nothing of the request.

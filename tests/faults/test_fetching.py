@@ -20,7 +20,7 @@ from civitai_ext._async.http import AsyncHttp
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import RetryPolicy
 from civitai_ext._config import Config
-from civitai_ext._part_files import ResumableFile, dead_parts
+from civitai_ext._part_files import ResumableFile, boot_id, dead_parts
 from civitai_ext._redact import public_url
 from civitai_ext._sync import fetching as sync_fetching
 from civitai_ext._sync.http import Http
@@ -227,6 +227,9 @@ CURED: dict[str, Fault] = {
     "no length, and reset at first": lambda n, _, reply: (
         cut_at(unmeasured(reply), MB, chunked=True, reset=True) if n == 0 else unmeasured(reply)
     ),
+    "no length, and slow drops at first": lambda n, _, reply: (
+        Reply(200, {}, FIRST, drip=0.02, chunked=True) if n == 0 else unmeasured(reply)
+    ),
     "no length, and its time over at first": lambda n, _, reply: (
         Reply(400, {}, b"<Error><Code>ExpiredToken</Code></Error>") if n == 0 else unmeasured(reply)
     ),
@@ -304,7 +307,7 @@ FATAL: dict[str, tuple[Fault, type[errors.CivitaiError]]] = {
         errors.Incomplete,
     ),
     "no length, and another file": (
-        lambda _, __, reply: Reply(200, {}, b"PK\x03\x04" * 99, chunked=True),
+        lambda _, __, reply: Reply(200, {}, b"PK\x03\x04" * MB, chunked=True),
         errors.NotAFile,
     ),
     "no sign of its end": (lambda _, __, reply: Reply(200, {}, FIRST, endless=True), errors.UnexpectedResponse),
@@ -498,6 +501,24 @@ def test_notes_that_are_garbled_are_not_believed(fetch: Fetch, server: RangeServ
         target.unlink()
 
 
+@pytest.mark.skipif(boot_id() is None, reason="the system does not tell when it was started")
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_not_on_the_disk_is_not_believed_after_a_restart(
+    fetch: Fetch, server: RangeServer, target: Path, restarted: bool
+) -> None:
+    begin(server, target)
+    (notes,) = (path for path in target.parent.glob("*.part.json"))
+    written = json.loads(notes.read_text())
+    recent = notes.with_name(notes.name.replace(".part.json", ".part.recent.json"))
+    recent.write_text(json.dumps({**written, "boot": "another" if restarted else boot_id()}))
+    notes.write_text(json.dumps({**written, "done": [[0, 1000]]}))
+    steps: list[int] = []
+    assert fetch(
+        server, target, on_progress=lambda done, _: steps.append(done), hashes={"SHA256": sha256(FIRST)}
+    ).verified
+    assert steps[0] == (1000 if restarted else sum(end - start for start, end in written["done"]))
+
+
 @pytest.mark.parametrize("exists", ["error", "skip", "overwrite"])
 def test_a_file_that_is_there(fetch: Fetch, server: RangeServer, target: Path, exists: str) -> None:
     target.parent.mkdir()
@@ -551,10 +572,10 @@ def test_a_body_that_is_read_directly(fetch: Fetch, server: RangeServer, target:
     assert server.sent < len(server.content) + 8 * MB
 
 
-def test_a_host_that_is_slower_over_several_connections(fetch: Fetch, server: RangeServer, target: Path) -> None:
-    server.content = FIRST * 6
-    server.pace = lambda active: 40 * MB if active == 1 else MB / 4
-    fetch(server, target.with_name("a.bin"), hashes={"SHA256": sha256(server.content)})
+def test_a_host_that_is_slower_over_several_connections(server: RangeServer, target: Path) -> None:
+    server.content = FIRST * 8
+    server.pace = lambda active: 64 * MB if active == 1 else MB / 2
+    sync_fetch(server, target.with_name("a.bin"), hashes={"SHA256": sha256(server.content)})
     assert len(server.stored) > 4  # the others were tried
     assert all("range" in asked.headers for asked in server.stored)
 

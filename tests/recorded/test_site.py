@@ -228,6 +228,6 @@ def test_download(civitai: Civitai, tmp_path: Path) -> None:
 
 
 def test_download_many(civitai: Civitai, tmp_path: Path) -> None:
-    whats = [ODD_VERSION, f"https://civitai.com/model-versions/{ODD_VERSION}"]
+    whats: list[int | str] = [ODD_VERSION, f"https://civitai.com/model-versions/{ODD_VERSION}"]
     first, second = civitai.download_many(whats, tmp_path, at_once=1, type="Config", connections=1, cache=False)
     assert first.path == second.path == tmp_path / "odd.yaml"

@@ -153,6 +153,30 @@ def test_the_demo(tmp_path: Path) -> None:
     pictures = list((tmp_path / "demo-output").glob("*.png"))
     assert len(pictures) == 2
     assert all(picture.name in done.stdout for picture in pictures)
+    (model,) = (tmp_path / "demo-output" / "ComfyUI" / "models" / "checkpoints").glob("*.safetensors")
+    assert f"7. Identify: {model.relative_to(tmp_path)}: " in done.stdout
+
+
+def test_the_example_of_a_library_runs(tmp_path: Path) -> None:
+    with Emulator(models=60) as emulator:
+        environment = {**os.environ, **emulator.environment, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        with Civitai(emulator.token, site_url=emulator.url) as civitai:
+            models = civitai.models.list(types=["LORA"], limit=20)
+            old, *_ = [model.model_versions[-1] for model in models if len(model.model_versions) > 1]
+            done = civitai.download(old, tmp_path / "models", cache=False)
+        said = []
+        for options in ([], ["--update"], []):
+            command = [sys.executable, ROOT / "examples/library.py", tmp_path / "models", *options]
+            ran = subprocess.run(
+                command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False
+            )
+            assert ran.returncode == 0, ran.stderr
+            said.append(ran.stdout.splitlines())
+    assert [len(lines) for lines in said] == [1, 2, 2]
+    assert said[0][0].startswith(f"{done.path}: ")
+    assert "update: " in said[0][0]
+    assert "downloaded" in said[1][1]
+    assert sorted("update: " in line for line in said[2]) == [False, True]
 
 
 def test_the_example_of_webhooks_runs() -> None:
