@@ -24,7 +24,7 @@ from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
 from civitai_ext._signal import AsyncSignal
 from civitai_ext._together import AsyncTogether
-from civitai_ext._verifying import BEGINNING, why_not_a_file
+from civitai_ext._verifying import BEGINNING, is_another_size, why_not_a_file
 from civitai_ext.errors import (
     ApiError,
     CivitaiError,
@@ -108,6 +108,10 @@ async def fetch(
         if not verified and (reason := await AsyncDisk.run(_why_not, file, target.name, hashes.size)):
             await AsyncDisk.run(file.discard)
             raise NotAFile(reason, status=200, method="GET", url=source)
+        if compared is None and is_another_size(hashes.size, expected.listed):
+            await AsyncDisk.run(file.discard)
+            message = f"it has {hashes.size} bytes, and about {expected.listed} were published"
+            raise NotAFile(message, status=200, method="GET", url=source)
         if compared is not None and not verified:
             await AsyncDisk.run(file.discard)
             name, published, found = compared

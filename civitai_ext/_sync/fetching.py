@@ -25,7 +25,7 @@ from civitai_ext._sync.locating import LONGEST_ERROR, Locator, has_run_out, prob
 from civitai_ext._sync.media_files import OnProgress
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together
-from civitai_ext._verifying import BEGINNING, why_not_a_file
+from civitai_ext._verifying import BEGINNING, is_another_size, why_not_a_file
 from civitai_ext.errors import (
     ApiError,
     CivitaiError,
@@ -109,6 +109,10 @@ def fetch(
         if not verified and (reason := Disk.run(_why_not, file, target.name, hashes.size)):
             Disk.run(file.discard)
             raise NotAFile(reason, status=200, method="GET", url=source)
+        if compared is None and is_another_size(hashes.size, expected.listed):
+            Disk.run(file.discard)
+            message = f"it has {hashes.size} bytes, and about {expected.listed} were published"
+            raise NotAFile(message, status=200, method="GET", url=source)
         if compared is not None and not verified:
             Disk.run(file.discard)
             name, published, found = compared

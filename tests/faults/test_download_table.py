@@ -191,7 +191,7 @@ TABLE: dict[str, Case] = {
     "the tag changes and the file does not": right(
         storage(cut_body=True, after=1, times=1), storage(headers={"ETag": '"another"'}, after=1)
     ),
-    "the tag changes each time": wrong(errors.CivitaiError, storage(changed=True), keeps="nothing"),
+    "the tag changes each time": wrong(errors.Incomplete, storage(changed=True), keeps="nothing"),
     # URLs that run out
     "the URL runs out": right(storage(advance=901, after=1, times=1)),
     "the URL runs out half-way": right(
@@ -270,7 +270,7 @@ TABLE: dict[str, Case] = {
     "a wrong hash": wrong(errors.HashMismatch, odd="wrong_hash", passes=False),
     "no hash": right(storage(cut_body=1000, after=1, times=1), odd="no_hashes", verified=False),
     "a file that is cut for good": wrong(
-        errors.CivitaiError, storage(status=200, body=b"\x10" + b"\0" * 7 + b"{" + b" " * 5000), keeps="nothing"
+        errors.NotAFile, storage(status=200, body=b"\x10" + b"\0" * 7 + b"{" + b" " * 5000), keeps="nothing"
     ),
     "an empty file": right(odd="empty"),
     "one for those who are logged in": wrong(errors.LoginRequired, odd="needs_login", token=False, passes=False),
@@ -520,3 +520,25 @@ def test_a_full_disk(emulator: Emulator, folder: Path, resumed: bool, ranges: bo
     assert [path.name for path in folder.iterdir()] == [file.name]
     if resumed and ranges:
         assert asked_for(emulator) <= len(file.content) - EARLIER
+
+
+@pytest.mark.parametrize("download", [have, have_async])
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(("length", "error"), [(20_000, errors.NotAFile), (80_000, errors.NotAFile), (40_000, None)])
+def test_a_file_of_another_length_without_a_hash(
+    download: Have, emulator: Emulator, folder: Path, resumed: bool, length: int, error: type[Exception] | None
+) -> None:
+    file = emulator.oddities["gguf"].primary_file
+    file.hashes.clear()
+    folder.mkdir()
+    if resumed:
+        begin(emulator, folder, Case((), odd="gguf"))
+    came = (file.content * 2)[:length]
+    emulator.faults.add(**storage(status=200, body=came))
+    if error is None:  # the service rounds
+        assert download(emulator, folder, "gguf").verified is False
+        assert (folder / file.name).read_bytes() == came
+    else:
+        with pytest.raises(error, match=f"{length} bytes, and about {len(file.content)} "):
+            download(emulator, folder, "gguf")
+        assert list(folder.iterdir()) == []
