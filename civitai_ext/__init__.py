@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from civitai_ext.safetensors import read_safetensors as read_safetensors
     from civitai_ext.steps import Step as Step
     from civitai_ext.steps import arguments as arguments
+    from civitai_ext.unfinished import Unfinished as Unfinished
+    from civitai_ext.unfinished import unfinished_downloads as unfinished_downloads
 
 __all__ = [
     "Air",
@@ -78,6 +80,7 @@ __all__ = [
     "RetryPolicy",
     "SafetensorsHeader",
     "Step",
+    "Unfinished",
     "Workflow",
     "__version__",
     "arguments",
@@ -87,6 +90,7 @@ __all__ = [
     "image_job",
     "read_image_meta",
     "read_safetensors",
+    "unfinished_downloads",
 ]
 
 _WHERE = {
@@ -122,6 +126,8 @@ _WHERE = {
     "image_job": "jobs",
     "read_image_meta": "image_meta",
     "read_safetensors": "safetensors",
+    "Unfinished": "unfinished",
+    "unfinished_downloads": "unfinished",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for Any

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from civitai_ext._placing import EXISTS, Collision
-from civitai_ext.downloads import SIDECARS, DownloadOptions
+from civitai_ext.downloads import EXISTS, SIDECARS, Collision, DownloadOptions
 from civitai_ext.errors import InvalidRequest
 from civitai_ext.layouts import Layout
 

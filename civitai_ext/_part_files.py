@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
 from civitai_ext._ranges import Part
@@ -30,6 +30,9 @@ __all__ = ["ResumableFile", "boot_id", "dead_parts"]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NAME: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
+_SAVE: Final = re.compile(r"\.[0-9a-f]{32}\.part")
+"""What a small file is called until it is whole, as `_disk.PartFile` has it."""
+_SAVE_TAKES: Final = 3600.0  # seconds after which nobody is at one any more, for no lock tells
 _LONGEST_NAME: Final = 200  # in bytes, of the 255 that file systems allow, so that there is room for what is added
 _LONGEST_NOTES: Final = 16 * 1024 * 1024
 _MODE: Final = 0o666  # the umask takes its part away
@@ -56,8 +59,7 @@ class ResumableFile:
         id = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         name = os.fsencode(target.name)[:_LONGEST_NAME].decode("utf-8", "ignore")
         self.path = target.with_name(f".{name}.{id}.part")
-        self._notes = self.path.with_name(self.path.name + ".json")
-        self._recent = self.path.with_name(self.path.name + ".recent.json")
+        self._recent, self._notes = _notes_of(self.path)
         self._target = target
         self._lock = threading.RLock()
         self._users = 0
@@ -74,18 +76,7 @@ class ResumableFile:
 
     def load(self) -> Part | None:
         """Give what an earlier download left; None if there is nothing that could be used."""
-        recent = _read(self._recent)
-        part = None
-        if recent is not None and recent.get("boot") == boot_id() is not None:
-            part = Part.from_dict(recent)
-        if part is None:
-            part = Part.from_dict(_read(self._notes))
-        try:
-            if part is None or self.path.is_symlink() or self.path.stat().st_size != part.version.size:
-                return None
-        except OSError:
-            return None
-        return part
+        return left_in(self.path)
 
     def begin(self, size: int, *, keep: bool, present: int = 0) -> None:
         """Open the file for writing, and make it as long as it will be.
@@ -102,7 +93,7 @@ class ResumableFile:
         with self._lock:
             if not keep:
                 # First of all the notes go, else they would vouch for bytes that are not there any more.
-                self._remove_notes()
+                _remove_notes(self.path)
                 self._close_file()
                 self.path.unlink(missing_ok=True)
             free = shutil.disk_usage(self.path.parent).free
@@ -178,13 +169,13 @@ class ResumableFile:
         with self._lock:
             self._close_file()
             self.path.replace(self._target)
-            self._remove_notes()
+            _remove_notes(self.path)
         _sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Remove it and its notes."""
         with self._lock:
-            self._remove_notes()
+            _remove_notes(self.path)
             self._close_file()
             self.path.unlink(missing_ok=True)
 
@@ -233,11 +224,6 @@ class ResumableFile:
             new.unlink(missing_ok=True)
             raise self._translated(error) from error
 
-    def _remove_notes(self) -> None:
-        for path in (self._recent, self._notes):
-            path.with_name(path.name + ".new").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def _using(self) -> Iterator[int]:
         """Give the open file, which stays open meanwhile. Others can use it at the same time."""
@@ -273,16 +259,86 @@ class ResumableFile:
         return NoSpace(f"There is no room for {self._target}: {reason}", path=str(self._target))
 
 
+def left_in(path: Path) -> Part | None:
+    """Give what a download left in a part file; None if there is nothing that could be used.
+
+    Args:
+        path: The part file.
+    """
+    part = None
+    recent, notes = _notes_of(path)
+    said = _read(recent)
+    if said is not None and said.get("boot") == boot_id() is not None:
+        part = Part.from_dict(said)
+    if part is None:
+        part = Part.from_dict(_read(notes))
+    try:
+        if part is None or path.is_symlink() or path.stat().st_size != part.version.size:
+            return None
+    except OSError:
+        return None
+    return part
+
+
 def dead_parts(folder: Path) -> list[Path]:
-    """Give the part files in a folder that nobody is downloading any more. Downloading again goes on with them."""
+    """Give the part files in a folder that nobody is downloading any more. Downloading again goes on with them.
+
+    Raises:
+        OSError: The folder cannot be looked into.
+    """
     found = []
     for path in sorted(folder.iterdir()):
-        if _NAME.fullmatch(path.name) and path.is_file():
+        is_part = _NAME.fullmatch(path.name) or (_SAVE.fullmatch(path.name) and _age_of(path) > _SAVE_TAKES)
+        if is_part and path.is_file() and not path.is_symlink():
             held = _lock(_lock_path(path))
             if held is not None:
                 _unlock(_lock_path(path), held)
                 found.append(path)
     return found
+
+
+def _age_of(path: Path) -> float:
+    try:
+        return time() - path.stat().st_mtime
+    except OSError:  # it has its name by now
+        return 0.0
+
+
+def remove_part(path: Path) -> None:
+    """Remove a part file with its notes; of no effect if it is gone.
+
+    Raises:
+        AlreadyDownloading: Somebody goes on with it.
+        OSError: It cannot be removed.
+    """
+    held = _lock(_lock_path(path))
+    if held is None:
+        raise AlreadyDownloading(f"{path} is being downloaded to", path=str(path))
+    try:
+        _remove_notes(path)
+        path.unlink(missing_ok=True)
+    finally:
+        _unlock(_lock_path(path), held)
+
+
+def name_in(path: Path) -> str:
+    """Give what the file of a part file will be called; its beginning if that is long, and nothing if it is not known.
+
+    >>> name_in(Path("models/.a.safetensors.0123abcd.part"))
+    'a.safetensors'
+    """
+    return path.name[1:].rsplit(".", 2)[0] if _NAME.fullmatch(path.name) else ""
+
+
+def _notes_of(path: Path) -> tuple[Path, Path]:
+    """Give where it is noted what was written, and what is on the disk."""
+    return path.with_name(path.name + ".recent.json"), path.with_name(path.name + ".json")
+
+
+def _remove_notes(path: Path) -> None:
+    for notes in _notes_of(path):
+        notes.with_name(notes.name + ".new").unlink(missing_ok=True)
+        notes.unlink(missing_ok=True)
 
 
 def _lock_path(part: Path) -> Path:

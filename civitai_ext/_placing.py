@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -17,16 +17,10 @@ from civitai_ext.errors import InvalidFile, InvalidRequest
 
 if TYPE_CHECKING:
     from civitai_ext.catalogue import ModelFile
+    from civitai_ext.downloads import Collision
     from civitai_ext.hashing import FileHashes
 
-__all__ = ["EXISTS", "Collision", "Names", "Placement", "place", "target_in"]
-
-Collision = Literal["rename", "skip", "verify", "overwrite", "error"]
-"""What to do if there is a file of the name: give the new one a number, leave what is there unseen, leave it if it is
-the right one and replace it otherwise, replace it, or raise `FileExistsError`.
-"""
-
-EXISTS: Final[tuple[Collision, ...]] = get_args(Collision)
+__all__ = ["Names", "Placement", "place", "target_in"]
 
 _ROUNDED: Final = 1024
 """Bytes by which a size that the catalogue says may be wrong."""

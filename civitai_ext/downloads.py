@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 import attrs
 
-from civitai_ext._placing import Collision
 from civitai_ext.errors import CivitaiError
 
 if TYPE_CHECKING:
@@ -30,7 +29,24 @@ if TYPE_CHECKING:
     from civitai_ext.hashing import FileHashes
     from civitai_ext.layouts import Layout
 
-__all__ = ["SIDECARS", "Collision", "Download", "DownloadOptions", "DownloadProgress", "OnDownload", "Phase", "Sidecar"]
+__all__ = [
+    "EXISTS",
+    "SIDECARS",
+    "Collision",
+    "Download",
+    "DownloadOptions",
+    "DownloadProgress",
+    "OnDownload",
+    "Phase",
+    "Sidecar",
+]
+
+Collision = Literal["rename", "skip", "verify", "overwrite", "error"]
+"""What to do if there is a file of the name: give the new one a number, leave what is there unseen, leave it if it is
+the right one and replace it otherwise, replace it, or raise `FileExistsError`.
+"""
+
+EXISTS: Final[tuple[Collision, ...]] = get_args(Collision)
 
 Sidecar = Literal["json", "preview", "readme"]
 """What can be put beside a file: what the service says of its version (`NAME.civitai.info`), a picture of what it makes

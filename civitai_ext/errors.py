@@ -64,12 +64,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from civitai_ext._redact import public_url
-
-if TYPE_CHECKING:
-    from civitai_ext.downloads import Download
 
 __all__ = [
     "AccessDenied",
@@ -626,12 +623,13 @@ class DownloadsFailed(CivitaiError):
     """Of several downloads some failed. The others were finished, and are as good as without this error.
 
     Attributes:
-        downloads: All of them, in the order in which they were asked for; those that failed have an `error`.
+        downloads: What came of all of them, each a `Download`, in the order in which they were asked for; those that
+            failed have an `error`.
     """
 
-    downloads: Sequence[Download]
+    downloads: Sequence[Any]
 
-    def __init__(self, message: str = "", *, downloads: Sequence[Download], hint: str | None = None) -> None:
+    def __init__(self, message: str = "", *, downloads: Sequence[Any], hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.downloads = downloads
 

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import hashlib
 import json
+import os
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
@@ -14,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from civitai_ext import errors
+from civitai_ext import errors, unfinished_downloads
 from civitai_ext._async import fetching as async_fetching
 from civitai_ext._async.http import AsyncHttp
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import RetryPolicy
 from civitai_ext._config import Config
-from civitai_ext._part_files import ResumableFile, boot_id, dead_parts
+from civitai_ext._disk import PartFile
+from civitai_ext._part_files import ResumableFile, boot_id
 from civitai_ext._redact import public_url
 from civitai_ext._sync import fetching as sync_fetching
 from civitai_ext._sync.http import Http
@@ -615,10 +618,56 @@ def test_looking_at_a_page(probe: Fetch, server: RangeServer) -> None:
         probe(server)
 
 
-def test_parts_of_downloads_that_died(server: RangeServer, target: Path) -> None:
-    begin(server, target)
-    (part,) = dead_parts(target.parent)
-    assert part.name.startswith(f".{target.name}.")
-    file = ResumableFile(target, public_url(server.source))
-    assert dead_parts(target.parent) == []
+def test_what_was_cut_short_is_found(server: RangeServer, target: Path) -> None:
+    folder = target.parent.parent
+    assert unfinished_downloads(folder) == []
+    done = begin(server, target)
+    (found,) = unfinished_downloads(folder)
+    assert (found.name, found.done, found.size) == (target.name, done, SIZE)
+    assert found.path.parent == target.parent
+    assert abs(found.changed_at.timestamp() - time.time()) < 60
+    assert unfinished_downloads(target.parent) == [found]
+
+    file = ResumableFile(target, public_url(server.source))  # somebody goes on with it
+    assert unfinished_downloads(folder) == []
+    with pytest.raises(errors.AlreadyDownloading):
+        found.discard()
     file.close()
+
+    sync_fetch(server, target)
+    assert unfinished_downloads(folder) == []
+    found.discard()  # there is nothing more to do
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_what_was_cut_short_can_be_removed(server: RangeServer, target: Path) -> None:
+    begin(server, target)
+    (found,) = unfinished_downloads(target.parent)
+    found.discard()
+    assert list(target.parent.iterdir()) == []
+
+
+def test_parts_without_notes_are_found_too(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / ".a.ckpt.0123abcd.part").write_bytes(b"?")
+    (tmp_path / "a.part").write_bytes(b"not ours")
+    (tmp_path / ".b.0123abcd.part").symlink_to(tmp_path / "a.part")
+    (found,) = unfinished_downloads(tmp_path)
+    assert (found.name, found.done, found.size) == ("a.ckpt", 0, None)
+    found.discard()
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".b.0123abcd.part", "a.part"]
+    with pytest.raises(FileNotFoundError):
+        unfinished_downloads(tmp_path / "nowhere")
+
+
+def test_what_killed_saves_left_is_found_after_an_hour(tmp_path: Path) -> None:
+    part = PartFile(tmp_path)
+    part.write(b"half a picture")
+    assert unfinished_downloads(tmp_path) == []  # it may go on
+    (path,) = tmp_path.iterdir()
+    os.utime(path, (time.time() - 3700,) * 2)
+    (found,) = unfinished_downloads(tmp_path)
+    assert (found.path, found.name, found.done, found.size) == (path, "", 0, None)
+    found.discard()
+    assert list(tmp_path.iterdir()) == []
+    part.discard()

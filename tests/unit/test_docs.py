@@ -166,7 +166,7 @@ def test_the_example_of_a_library_runs(tmp_path: Path) -> None:
             done = civitai.download(old, tmp_path / "models", cache=False)
         said = []
         for options in ([], ["--update"], []):
-            command = [sys.executable, ROOT / "examples/library.py", tmp_path / "models", *options]
+            command = [sys.executable, str(ROOT / "examples/library.py"), str(tmp_path / "models"), *options]
             ran = subprocess.run(
                 command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False
             )

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from civitai_ext._file_names import same_name
-from civitai_ext._placing import EXISTS, Collision, Names, Placement, place, target_in
+from civitai_ext._placing import Names, Placement, place, target_in
 from civitai_ext.catalogue import ModelFile
+from civitai_ext.downloads import EXISTS, Collision
 from civitai_ext.errors import InvalidRequest
 
 CONTENT = b"the right content"
