@@ -381,8 +381,9 @@ class Download:
                     break
                 now = monotonic()
                 if held >= _BUFFER or (held >= _WORTH_WRITING and now - written >= _WRITTEN_EVERY):
-                    self._put(claim, chunks)
-                    chunks, held, written = [], 0, now
+                    # Given away first: if this is interrupted, they are written, and must not be once more.
+                    ready, chunks, held, written = chunks, [], 0, now
+                    self._put(claim, ready)
                 if flow.has_stopped(len(chunk), now):
                     raise unusable(stream, round_.place.url, "almost nothing comes any more", truncated=True)
         finally:

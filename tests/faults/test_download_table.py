@@ -19,7 +19,7 @@ from typing import Any, Literal
 import attrs
 import pytest
 
-from civitai_ext import AsyncCivitai, Civitai, Download, RetryPolicy, errors
+from civitai_ext import AsyncCivitai, Civitai, Download, DownloadProgress, RetryPolicy, errors
 from civitai_ext.emulator import Emulator
 
 SIZE = 3 * 1024 * 1024 + 321
@@ -542,3 +542,27 @@ def test_a_file_of_another_length_without_a_hash(
         with pytest.raises(error, match=f"{length} bytes, and about {len(file.content)} "):
             download(emulator, folder, "gguf")
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("download", [have, have_async])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_function_for_progress_that_fails(download: Have, emulator: Emulator, folder: Path, resumed: bool) -> None:
+    file = emulator.oddities["large"].primary_file
+    folder.mkdir()
+    if resumed:
+        begin(emulator, folder, TABLE["nothing"])
+
+    def fail(progress: DownloadProgress) -> None:
+        if progress.file_done > 2 * EARLIER:
+            raise ArithmeticError
+
+    emulator.faults.add(**storage(rate=4e6))
+    with pytest.raises(ArithmeticError):
+        download(emulator, folder, connections=1, progress=fail)
+    assert names_in(folder) == []
+    emulator.faults.clear()
+    emulator.journal.clear()
+    emulator.clock.advance(1)
+    download(emulator, folder)
+    assert (folder / file.name).read_bytes() == file.content
+    assert asked_for(emulator) <= len(file.content) - EARLIER
