@@ -135,7 +135,7 @@ def test_a_client_that_is_closed_meanwhile(emulator: Emulator, tmp_path: Path) -
     begun, caught = threading.Event(), list[BaseException]()
 
     def show(progress: DownloadProgress) -> None:
-        if progress.done > SIZE // 8:
+        if progress.done > SIZE // 2:
             begun.set()
 
     civitai = Civitai(emulator.token, site_url=url, orchestration_url=url, auth_url=url, verify=False)
@@ -156,6 +156,7 @@ def test_a_client_that_is_closed_meanwhile(emulator: Emulator, tmp_path: Path) -
     assert not (tmp_path / "large.safetensors").exists()
     check(emulator, tmp_path)
     finish(emulator, tmp_path)
+    assert 0 < asked_for(emulator) < SIZE * 1.2  # with the other files
 
 
 def test_a_task_that_is_canceled(emulator: Emulator, tmp_path: Path) -> None:

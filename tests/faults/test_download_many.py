@@ -40,6 +40,9 @@ def given_away(emulator: Emulator) -> list[Version]:
     ][:COUNT]
 
 
+Have = Callable[..., list[Download]]
+
+
 def have(emulator: Emulator, whats: list[int], to: Path) -> list[Download]:
     with Civitai(**_of_client(emulator)) as civitai:
         return civitai.download_many(whats, to, **_OPTIONS)
@@ -53,6 +56,9 @@ def have_async(emulator: Emulator, whats: list[int], to: Path) -> list[Download]
     return asyncio.run(run())
 
 
+RANGES: tuple[int | Kind, ...] = (*KINDS, 400, 401, 410, 416)
+"""What goes wrong with the ranges of one large file."""
+
 _OPTIONS: dict[str, Any] = {
     "at_once": 4, "layout": "{version_id}/{file_name}", "cache": False, "timeout": 5, "allow_unscanned": True
 }  # fmt: skip
@@ -64,6 +70,14 @@ def _of_client(emulator: Emulator) -> dict[str, Any]:
     return {"token": emulator.token, "retry": RetryPolicy.immediate(), "verify": False, **urls}
 
 
+def tried(download: Have, emulator: Emulator, versions: list[Version], to: Path) -> list[Download]:
+    """What came of each."""
+    try:
+        return download(emulator, [version.id for version in versions], to)
+    except errors.DownloadsFailed as error:
+        return list(error.downloads)
+
+
 def seen_in(folder: Path) -> dict[str, bytes]:
     """What stands under the names of files."""
     found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
@@ -71,7 +85,7 @@ def seen_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("download", "seed"), [(have, 1), (have_async, 2)])
-def test_chaos(download: Callable[..., list[Download]], emulator: Emulator, tmp_path: Path, seed: int) -> None:
+def test_chaos(download: Have, emulator: Emulator, tmp_path: Path, seed: int) -> None:
     versions = given_away(emulator)
     assert len(versions) == COUNT
     right = {f"{each.id}/{each.primary_file.name}": each.primary_file.content for each in versions}
@@ -79,10 +93,7 @@ def test_chaos(download: Callable[..., list[Download]], emulator: Emulator, tmp_
     emulator.faults.chaos(seed, 0.3, SERVICE, route="GET /api/*")
     failed = 0
     for _ in range(12):
-        try:
-            found = download(emulator, [each.id for each in versions], tmp_path)
-        except errors.DownloadsFailed as error:
-            found = list(error.downloads)
+        found = tried(download, emulator, versions, tmp_path)
         assert len(found) == COUNT
         for each in found:
             if each.error is None:
@@ -104,3 +115,22 @@ def test_chaos(download: Callable[..., list[Download]], emulator: Emulator, tmp_
     # Once the rest of a file came as it should, nobody asks for it again, in whatever call.
     came = [each.path for each in stored if each.status in (200, 206) and not each.fault and each.range != "bytes=0-0"]
     assert max(Counter(came).values()) == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_chaos_of_ranges(tmp_path: Path, seed: int) -> None:
+    download = (have, have_async)[seed % 2]
+    with Emulator(models=1, speed=0, large_file=6_000_000) as emulator:
+        version = emulator.oddities["large"]
+        right = {f"{version.id}/{version.primary_file.name}": version.primary_file.content}
+        emulator.faults.chaos(seed, 0.5, RANGES, route="GET /storage/*")
+        emulator.faults.chaos(seed, 0.3, SERVICE, route="GET /api/*")
+        for _ in range(12):
+            (each,) = tried(download, emulator, [version], tmp_path)
+            # Nothing was changed, so that what came has to be right.
+            assert not isinstance(each.error, errors.HashMismatch)
+            assert seen_in(tmp_path) == ({} if each.error else right)
+            if not each.error:
+                break
+        assert seen_in(tmp_path) == right
+        assert not list(tmp_path.rglob(".*"))
