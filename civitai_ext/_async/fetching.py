@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from civitai_ext._async.http import DEFAULT_TIMEOUT, AsyncStream
-from civitai_ext._async.locating import LONGEST_ERROR, AsyncLocator, has_run_out, probe, unusable
+from civitai_ext._async.locating import LONGEST_ERROR, REFUSED, AsyncLocator, has_run_out, probe, unusable
 from civitai_ext._async.media_files import OnProgress
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._backoff import delay_after
@@ -49,7 +49,6 @@ _WRITTEN_EVERY: Final = 0.005  # seconds, where that many bytes came: what was n
 _PROGRESS: Final = 256 * 1024  # bytes after which a range that was cut has not failed
 _LOOK_AGAIN: Final = 0.05  # seconds after which a connection that waits looks whether it may go on
 _SLOWEST: Final = 1024  # bytes per second; less for as long as a host may be silent counts as silence
-_REFUSED: Final = frozenset({401, 403, 410})
 _BUSY: Final = frozenset({403, 429, 503})
 
 
@@ -305,7 +304,7 @@ class AsyncDownload:
                     accepted = await self._fetch(round_, number, claim, ranged) or accepted
                     attempt = 1
                 except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
-                    if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | _REFUSED:
+                    if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | REFUSED:
                         round_.leave(error)  # the host does not want that many connections
                         return
                     if has_run_out(error):

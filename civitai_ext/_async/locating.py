@@ -19,12 +19,13 @@ from civitai_ext._ranges import Version
 from civitai_ext._verifying import why_not_a_file
 from civitai_ext.errors import ApiError, CivitaiError, NotAFile, UnexpectedResponse
 
-__all__ = ["LONGEST_ERROR", "AsyncLocator", "has_run_out", "no_file", "probe", "unusable"]
+__all__ = ["LONGEST_ERROR", "REFUSED", "AsyncLocator", "has_run_out", "no_file", "probe", "unusable"]
 
 LONGEST_ERROR: Final = 64 * 1024
+REFUSED: Final = frozenset({401, 403, 410})
+"""With what a signed URL is refused."""
 
 _MOST_HOPS: Final = 5
-_REFUSED: Final = frozenset({401, 403, 410})
 _HAS_RUN_OUT: Final = re.compile(r"ExpiredToken|has expired|AccessDenied", re.IGNORECASE)
 
 
@@ -190,7 +191,7 @@ def has_run_out(error: CivitaiError) -> bool:
     """Whether a signed URL was refused, as it is when its time is over."""
     if not isinstance(error, ApiError):
         return False
-    return error.status in _REFUSED or (error.status == 400 and bool(_HAS_RUN_OUT.search(str(error.body))))
+    return error.status in REFUSED or (error.status == 400 and bool(_HAS_RUN_OUT.search(str(error.body))))
 
 
 def no_file(stream: AsyncStream, url: str, message: str) -> NotAFile:
