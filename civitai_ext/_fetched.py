@@ -20,10 +20,12 @@ class Expected:
 
     Attributes:
         size: How many bytes it has, if that is known exactly: `sizeKB` of the service is an estimate.
+        listed: How many bytes it has about, as the catalogue says; looked at where there is no hash to compare.
         hashes: Its published hashes, by their names in the API.
     """
 
     size: int | None = None
+    listed: int | None = None
     hashes: Mapping[str, str] = attrs.field(factory=dict)
 
 

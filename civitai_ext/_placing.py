@@ -12,6 +12,7 @@ import attrs
 
 from civitai_ext._disk import is_folder
 from civitai_ext._file_names import numbered, safe_name, same_name
+from civitai_ext._verifying import is_another_size
 from civitai_ext.errors import InvalidFile, InvalidRequest
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _is_same(path: Path, file: ModelFile | None, cache: Any) -> tuple[bool, File
 
     size = None if file is None else file.size_bytes
     found = path.stat().st_size
-    if file is None or (size is not None and abs(found - size) > max(_ROUNDED, size // 20)):
+    if file is None or is_another_size(found, size):
         return False, None
     try:
         hashes = hash_file(path, cache=cache)

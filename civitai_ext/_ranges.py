@@ -110,8 +110,8 @@ def judge(status: int, headers: Mapping[str, str], start: int, end: int, version
     <Verdict.CHANGED: 'a sign that the file is another one now'>
     """
     told = Version.of(status, headers)
-    if status == 416:
-        return Verdict.CHANGED
+    if status == 416:  # if it is as long as it was, there is such a range, and only this host has none
+        return Verdict.UNUSABLE if told is None or told.size == version.size else Verdict.CHANGED
     if status == 200:
         # Without a validator, nothing of what is there is kept, so that it does not matter which version this is.
         known = version.validator is not None
@@ -210,8 +210,9 @@ class Part:
 
     def add(self, claim: Claim, count: int) -> None:
         """Note that so many bytes more of a range are there."""
-        self.done = _merged([*self.done, (claim.at, claim.at + count)])
-        claim.at += count
+        if count:
+            self.done = _merged([*self.done, (claim.at, claim.at + count)])
+            claim.at += count
 
     def release(self, claim: Claim) -> None:
         """Note that nobody fetches a range any more."""

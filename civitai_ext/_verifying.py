@@ -1,4 +1,4 @@
-"""Whether what came can be the file that was wanted, by its kind and its beginning. No I/O."""
+"""Whether what came can be the file that was wanted, by its kind, its beginning and its size. No I/O."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Final
 from civitai_ext._outputs import is_error_page
 from civitai_ext.safetensors import header_length
 
-__all__ = ["BEGINNING", "why_not_a_file"]
+__all__ = ["BEGINNING", "is_another_size", "why_not_a_file"]
 
 BEGINNING: Final = 512
 """How many bytes from the beginning of a file are enough for `why_not_a_file`."""
+
+_ROUNDED: Final = 1024
+"""Bytes by which a size that the catalogue says may be wrong, and a twentieth of larger files."""
 
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _MESSAGES: Final = frozenset({"application/json", "application/problem+json", "application/xml", "text/xml"})
@@ -56,3 +59,12 @@ def why_not_a_file(name: str, media_type: str, start: bytes, size: int) -> str |
     if suffix in (".safetensors", ".sft") and start and header_length(start) is None:
         return "it does not begin as a safetensors file does"
     return None
+
+
+def is_another_size(size: int, listed: int | None) -> bool:
+    """Tell whether a file is so much shorter or longer than the catalogue says that it is another one.
+
+    >>> is_another_size(20_000, 40_000), is_another_size(40_200, 40_000), is_another_size(5, None)
+    (True, False, False)
+    """
+    return listed is not None and abs(size - listed) > max(_ROUNDED, listed // 20)

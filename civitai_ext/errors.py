@@ -476,7 +476,8 @@ class UnexpectedResponse(CivitaiError):
         status: The HTTP status.
         media_type: The kind of the body, such as `text/html`; empty if the service gave none.
         title: The title, if the body is an HTML page.
-        truncated: Whether the connection broke before the body was whole.
+        truncated: Whether another answer may be whole: the connection broke too early, or the body is not the one that
+            was asked for.
         method: The HTTP method of the request.
         url: The URL of the request, with its secrets masked.
     """

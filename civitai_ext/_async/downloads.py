@@ -518,7 +518,9 @@ class AsyncDownloads:
             self._transport,
             self._url(job.route or ""),
             spot.path,
-            expected=Expected(hashes={} if job.file is None else dict(job.file.hashes.items())),
+            expected=Expected()
+            if job.file is None
+            else Expected(listed=job.file.size_bytes, hashes=dict(job.file.hashes.items())),
             connections=settings.connections,
             exists="overwrite" if spot.replaces else "error",
             on_progress=self._on_progress(job),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -16,13 +17,16 @@ from civitai_ext._fetched import Place, Probe
 from civitai_ext._file_names import name_from_headers
 from civitai_ext._ranges import Version
 from civitai_ext._verifying import why_not_a_file
-from civitai_ext.errors import CivitaiError, NotAFile, UnexpectedResponse
+from civitai_ext.errors import ApiError, CivitaiError, NotAFile, UnexpectedResponse
 
-__all__ = ["LONGEST_ERROR", "AsyncLocator", "no_file", "probe", "unusable"]
+__all__ = ["LONGEST_ERROR", "REFUSED", "AsyncLocator", "has_run_out", "no_file", "probe", "unusable"]
 
 LONGEST_ERROR: Final = 64 * 1024
+REFUSED: Final = frozenset({401, 403, 410})
+"""With what a signed URL is refused."""
 
 _MOST_HOPS: Final = 5
+_HAS_RUN_OUT: Final = re.compile(r"ExpiredToken|has expired|AccessDenied", re.IGNORECASE)
 
 
 async def probe(transport: AsyncTransport, source: str, *, timeout: float | None = None) -> Probe:
@@ -66,13 +70,22 @@ class AsyncLocator:
         Raises:
             CivitaiError: See `probe`.
         """
-        url, again, hops = self._source, True, 0
+        url, hops = self._source, 0
+        again, renewed, ranged = True, False, True
         while True:
-            found = await self._ask(url)
+            try:
+                found = await self._ask(url, ranged)
+            except ApiError as error:
+                if renewed or url == self._source or not has_run_out(error):
+                    raise
+                renewed, url, hops = True, self._source, 0
+                continue
             if isinstance(found, Place):
                 return found
             location = found.headers.get("location", "")
-            if found.status == 404 and again and "private" in found.headers.get("cache-control", ""):
+            if found.status == 416 and ranged:  # every file has a first byte, but those that are empty
+                ranged = False
+            elif found.status == 404 and again and "private" in found.headers.get("cache-control", ""):
                 # So it answers when it could not find out where the file lies, which passes.
                 again = False
                 await self._transport.sleep(self._transport.policy.longest(1) * self._transport.policy.scale)
@@ -82,20 +95,20 @@ class AsyncLocator:
             else:
                 raise self.refused(found, url)
 
-    async def _ask(self, url: str) -> Place | Response:
-        """Ask an address for the first byte; give its answer where that is no file, and will be no other."""
+    async def _ask(self, url: str, ranged: bool) -> Place | Response:
+        """Ask an address for the first byte, or all; give its answer where that is no file, and will be no other."""
         if not self._transport.config.may_be_fetched(url):
             raise UnexpectedResponse("the URL of the file is not one to fetch", status=200, url=url)
 
         async def once() -> Place | Response:
             headers = self._transport.headers_for(url, authenticated=self._is_own(url))
             # HEAD is not understood everywhere, and where it is, the answer may differ from that to GET.
-            asking = {**headers, "range": "bytes=0-0"}
+            asking = {**headers, "range": "bytes=0-0"} if ranged else headers
             async with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
-                if stream.status in (200, 206, 416):
+                if stream.status in (200, 206) or _is_empty(stream):
                     return self._found(stream, url, headers)
                 answer = await stream.read(LONGEST_ERROR)
-            if 300 <= answer.status < 400 or answer.status == 404:
+            if 300 <= answer.status < 400 or answer.status in (404, 416):
                 return answer
             raise self.refused(answer, url)
 
@@ -161,7 +174,8 @@ class AsyncLocator:
 
         Raises:
             NotAFile: It is a page or a message.
-            UnexpectedResponse: It is compressed, or it could not be known whether it came as a whole.
+            UnexpectedResponse: It is compressed, which another answer may not be, or it could not be known whether it
+                came as a whole.
         """
         name = self._name or name_from_headers(stream.headers, url) or ""
         if reason := why_not_a_file(name, _media_type(stream), b"", 1):
@@ -170,7 +184,14 @@ class AsyncLocator:
         if stream.status == 200 and not chunked and "content-length" not in stream.headers:
             raise unusable(stream, url, "it does not say where the file ends")
         if stream.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise unusable(stream, url, "the file came compressed, which was not asked for")
+            raise unusable(stream, url, "the file came compressed, which was not asked for", truncated=True)
+
+
+def has_run_out(error: CivitaiError) -> bool:
+    """Whether a signed URL was refused, as it is when its time is over."""
+    if not isinstance(error, ApiError):
+        return False
+    return error.status in REFUSED or (error.status == 400 and bool(_HAS_RUN_OUT.search(str(error.body))))
 
 
 def no_file(stream: AsyncStream, url: str, message: str) -> NotAFile:
@@ -181,6 +202,12 @@ def no_file(stream: AsyncStream, url: str, message: str) -> NotAFile:
 def unusable(stream: AsyncStream, url: str, message: str, *, truncated: bool = False) -> UnexpectedResponse:
     """Make the exception for an answer that is not what was asked for."""
     return UnexpectedResponse(message, status=stream.status, truncated=truncated, method="GET", url=url)
+
+
+def _is_empty(stream: AsyncStream) -> bool:
+    """Whether a file has no first byte, since it has none at all."""
+    version = Version.of(stream.status, stream.headers) if stream.status == 416 else None
+    return version is not None and version.size == 0
 
 
 def _media_type(stream: AsyncStream) -> str:

@@ -5,7 +5,6 @@ known to be whole and the right one.
 
 from __future__ import annotations
 
-import re
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,11 +21,11 @@ from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
 from civitai_ext._signal import Signal
 from civitai_ext._sync.http import DEFAULT_TIMEOUT, Stream
-from civitai_ext._sync.locating import LONGEST_ERROR, Locator, probe, unusable
+from civitai_ext._sync.locating import LONGEST_ERROR, REFUSED, Locator, has_run_out, probe, unusable
 from civitai_ext._sync.media_files import OnProgress
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together
-from civitai_ext._verifying import BEGINNING, why_not_a_file
+from civitai_ext._verifying import BEGINNING, is_another_size, why_not_a_file
 from civitai_ext.errors import (
     ApiError,
     CivitaiError,
@@ -51,9 +50,7 @@ _WRITTEN_EVERY: Final = 0.005  # seconds, where that many bytes came: what was n
 _PROGRESS: Final = 256 * 1024  # bytes after which a range that was cut has not failed
 _LOOK_AGAIN: Final = 0.05  # seconds after which a connection that waits looks whether it may go on
 _SLOWEST: Final = 1024  # bytes per second; less for as long as a host may be silent counts as silence
-_REFUSED: Final = frozenset({401, 403, 410})
 _BUSY: Final = frozenset({403, 429, 503})
-_HAS_RUN_OUT: Final = re.compile(r"ExpiredToken|has expired|AccessDenied", re.IGNORECASE)
 
 
 def fetch(
@@ -111,6 +108,10 @@ def fetch(
         if not verified and (reason := Disk.run(_why_not, file, target.name, hashes.size)):
             Disk.run(file.discard)
             raise NotAFile(reason, status=200, method="GET", url=source)
+        if compared is None and is_another_size(hashes.size, expected.listed):
+            Disk.run(file.discard)
+            message = f"it has {hashes.size} bytes, and about {expected.listed} were published"
+            raise NotAFile(message, status=200, method="GET", url=source)
         if compared is not None and not verified:
             Disk.run(file.discard)
             name, published, found = compared
@@ -202,7 +203,7 @@ class Download:
             assert failure is not None, "a round ends whole or with a failure"  # noqa: S101
             fruitless = fruitless + 1 if part.present <= before or round_.changed else 1
             if fruitless >= self._transport.policy.attempts:
-                raise failure
+                raise self._incomplete(part.present, size, failure) if _passes(failure) else failure
             self._transport.sleep(self._transport.policy.longest(fruitless) * self._transport.policy.scale)
 
     def _hashes_of(self, place: Place, size: int) -> FileHashes:
@@ -304,16 +305,17 @@ class Download:
                     accepted = self._fetch(round_, number, claim, ranged) or accepted
                     attempt = 1
                 except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
-                    if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | _REFUSED:
+                    if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | REFUSED:
                         round_.leave(error)  # the host does not want that many connections
                         return
-                    if _has_run_out(error):
+                    if has_run_out(error):
                         round_.end(error)
                         return
                     if ranged and claim.at - began >= _PROGRESS:
                         attempt = 1
                     delay = delay_after(error, self._transport.policy, attempt, idempotent=True)
                     if delay is None:
+                        round_.stop()  # before others take over what this one leaves
                         raise
                     attempt += 1
                 finally:
@@ -345,7 +347,8 @@ class Download:
             if stream.status >= 300 and stream.status != 416:
                 raise self._locator.refused(stream.read(LONGEST_ERROR), place.url)
             verdict = judge(stream.status, stream.headers, start, end, version)
-            self._locator.check(stream, place.url)
+            if stream.status != 416:  # which comes with a message
+                self._locator.check(stream, place.url)
             if verdict is Verdict.CHANGED:
                 round_.changed = True
                 round_.end(unusable(stream, place.url, "the file changed meanwhile", truncated=True))
@@ -377,8 +380,9 @@ class Download:
                     break
                 now = monotonic()
                 if held >= _BUFFER or (held >= _WORTH_WRITING and now - written >= _WRITTEN_EVERY):
-                    self._put(claim, chunks)
-                    chunks, held, written = [], 0, now
+                    # Given away first: if this is interrupted, they are written, and must not be once more.
+                    ready, chunks, held, written = chunks, [], 0, now
+                    self._put(claim, ready)
                 if flow.has_stopped(len(chunk), now):
                     raise unusable(stream, round_.place.url, "almost nothing comes any more", truncated=True)
         finally:
@@ -421,7 +425,7 @@ class Download:
             return self._receive_all(place)
         except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
             delay = delay_after(error, self._transport.policy, attempt, idempotent=True)
-            if delay is None and _has_run_out(error) and attempt < self._transport.policy.attempts:
+            if delay is None and has_run_out(error) and attempt < self._transport.policy.attempts:
                 delay = 0.0
             if delay is None:
                 Disk.run(self._file.discard)
@@ -518,13 +522,6 @@ def _passes(error: CivitaiError) -> bool:
     if isinstance(error, UnexpectedResponse):
         return error.truncated
     return isinstance(error, (ConnectionFailed, RateLimited, ServerError))
-
-
-def _has_run_out(error: CivitaiError) -> bool:
-    """Whether a signed URL was refused, as it is when its time is over."""
-    if not isinstance(error, ApiError):
-        return False
-    return error.status in _REFUSED or (error.status == 400 and bool(_HAS_RUN_OUT.search(str(error.body))))
 
 
 def _why_not(file: ResumableFile, name: str, size: int) -> str | None:

@@ -33,6 +33,7 @@ class Exchange:
         credential: Where a credential was sent, if one was. The credential itself is not kept.
         body: The body if it was JSON, else `None`.
         fault: What went wrong on purpose, if something did: a kind of fault.
+        range: The header `Range`, if there was one: which bytes of a file were asked for.
 
     """
 
@@ -43,6 +44,7 @@ class Exchange:
     credential: Literal["header", "query"] | None
     body: Any
     fault: str | None = None
+    range: str | None = None
 
 
 Journal = deque[Exchange]
@@ -95,4 +97,14 @@ def _exchange(scope: Scope, headers: dict[bytes, bytes], status: int, body: byte
     except (ValueError, RecursionError):
         content = None
     shown = tuple((name, value) for name, value in query if name != "token")
-    return Exchange(scope["method"], scope["path"], shown, status, credential, content, scope.get(FAULT))
+    wanted = headers.get(b"range")
+    return Exchange(
+        method=scope["method"],
+        path=scope["path"],
+        query=shown,
+        status=status,
+        credential=credential,
+        body=content,
+        fault=scope.get(FAULT),
+        range=None if wanted is None else wanted.decode("latin-1"),
+    )

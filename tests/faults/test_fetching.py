@@ -299,7 +299,7 @@ FATAL: dict[str, tuple[Fault, type[errors.CivitaiError]]] = {
     "nothing at all": (everywhere(failing(200)), errors.NotAFile),
     "the storage's error with 200": (everywhere(failing(200, b"<Error><Code>x</Code></Error>")), errors.NotAFile),
     "compressed": (everywhere(packed), errors.UnexpectedResponse),
-    "compressed for a range": (always(changed(content_encoding="gzip")), errors.UnexpectedResponse),
+    "compressed for a range": (always(changed(content_encoding="gzip")), errors.Incomplete),
     "another file": (everywhere(failing(200, b"PK\x03\x04" * 99)), errors.NotAFile),
     "cut each time": (always(lambda reply: cut_at(reply, 1000)), errors.Incomplete),
     "reset each time": (always(lambda reply: cut_at(reply, 0, reset=True)), errors.Incomplete),
@@ -325,7 +325,7 @@ FATAL: dict[str, tuple[Fault, type[errors.CivitaiError]]] = {
     "404 for every range": (always(failing(404)), errors.NotFound),
     "another version each time": (
         lambda n, _, reply: changed(etag=f'"{n}"')(reply) if n >= 0 else reply,
-        errors.UnexpectedResponse,
+        errors.Incomplete,
     ),
 }
 
