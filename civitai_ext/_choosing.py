@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from civitai_ext._picking import MAIN_TYPES, NoSuchFile, best
+from civitai_ext._picking import DETAILS, MAIN_TYPES, NoSuchFile, best, detail
 from civitai_ext._reading import text
 from civitai_ext.errors import UnsafeFile
 
@@ -45,9 +45,12 @@ def chosen_files(
         if not found:
             raise _none(version, {"id": str(file_id)})
         return found
+    files = _narrowed(version.files, asked)
     if all_files:
-        version.pick_file(**asked)  # tells it if there is none
-        return [file for file in version.files if best([file], _details(asked), _types(asked)) is not None]
+        chosen = [file for file in files if best([file], _details(asked), _types(asked)) is not None]
+        if not chosen:
+            raise _none(version, asked)
+        return chosen
     main = version.primary_file
     if main is None:
         return [version.pick_file(**asked)]  # tells that there is none
@@ -55,11 +58,22 @@ def chosen_files(
     types = _types(asked) or (*MAIN_TYPES.get(model_type, ()), text(main.type))
     if not asked and (allow_pickle or not main.is_pickle):
         return [main]
-    safe = version.files if allow_pickle else [file for file in version.files if not file.is_pickle]
-    choice = best(safe, _details(asked), types) or best(version.files, _details(asked), types)
+    safe = files if allow_pickle else [file for file in files if not file.is_pickle]
+    choice = best(safe, _details(asked), types) or best(files, _details(asked), types)
     if choice is None:
         raise _none(version, asked)
     return [choice if asked or not choice.is_pickle else main]
+
+
+def _narrowed(files: Sequence[ModelFile], asked: Mapping[str, Any]) -> Sequence[ModelFile]:
+    """Leave out the files that do not say of themselves what is asked for, if others do.
+
+    Who asks for a precision means none of the files that have none, such as quantised ones.
+    """
+    for name in DETAILS:
+        saying = [file for file in files if detail(file, name)] if name in asked else []
+        files = saying or files
+    return files
 
 
 def _none(version: ModelVersion, wanted: Mapping[str, Any]) -> NoSuchFile:

@@ -50,6 +50,7 @@ class Meter:
         self._tell = tell
         self._clock = clock
         self._files: list[_File] = []
+        self._expected = 0
         self._came = 0  # in this call
         self._samples: deque[tuple[float, int]] = deque()
         self._told = float("-inf")
@@ -65,6 +66,11 @@ class Meter:
         with self._lock:
             self._files.append(_File(printable(name), size=size))  # it comes from a stranger, and is shown
             return len(self._files) - 1
+
+    def expect(self, count: int) -> None:
+        """Take down how many things are not looked up yet; each is at least one more file."""
+        with self._lock:
+            self._expected = count
 
     def begins(self, number: int) -> None:
         """Take down that a file is looked for, here and where it comes from."""
@@ -101,8 +107,8 @@ class Meter:
         self._told = now
         if self._tell is None:
             return
-        sizes = [each.size for each in self._files if each.size is not None]
         # What failed does not come any more.
+        sizes = [each.done if each.phase == "failed" else each.size for each in self._files if each.size is not None]
         left = sum(
             max(0, (each.size or 0) - each.done) for each in self._files if each.phase not in ("failed", "done", "kept")
         )
@@ -115,7 +121,7 @@ class Meter:
                 file_done=file.done,
                 file_size=file.size,
                 files_done=sum(each.phase in ("done", "kept", "failed") for each in self._files),
-                files=len(self._files),
+                files=len(self._files) + self._expected,
                 done=sum(each.done for each in self._files),
                 size=sum(sizes) if sizes else None,
                 rate=rate,

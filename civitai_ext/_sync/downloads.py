@@ -45,7 +45,7 @@ from civitai_ext._sync.models import Models
 from civitai_ext._sync.output import Output
 from civitai_ext._sync.sidecars import is_beside, write_sidecars
 from civitai_ext._sync.transport import Transport
-from civitai_ext._together import Together
+from civitai_ext._together import Together, in_batches
 from civitai_ext.air import Air
 from civitai_ext.catalogue import Model, ModelFile, ModelVersion, ModelVersionMini, NoSuchVersion
 from civitai_ext.downloads import Download, OnDownload
@@ -73,6 +73,7 @@ address of a page or of a download, on any host of the site; an image; a blob, o
 """
 
 _ASKING_AT_ONCE: Final = 4
+_LOOKED_UP: Final = 100
 _MOST_AT_ONCE: Final = 16
 
 
@@ -259,34 +260,44 @@ class Downloads:
 
     def all_of(self, whats: Sequence[Any], *, at_once: int) -> list[Download]:
         """Download all of them, and say what came of each file, in their order."""
-        found = Together(self._found, most=_ASKING_AT_ONCE).each(whats)
-        entries: list[_Job | Download] = [entry for entries in found for entry in entries]
-        jobs: dict[Any, _Job] = {}
-        for entry in entries:
-            if isinstance(entry, _Job):
-                jobs.setdefault(entry.key, entry)
-        for job in jobs.values():
-            job.number = self._meter.add(job.name, None if job.file is None else job.file.size_bytes)
+        entries: list[_Job | Download] = []
         outcomes: dict[Any, Download] = {}
-
-        def work(job: _Job) -> None:
-            outcomes[job.key] = self._done(job)
-
-        together = Together[_Job, None](work, most=at_once)
+        left = len(whats)
         try:
-            if len(jobs) == 1:
-                work(*jobs.values())
-            else:
-                with closing(together.as_completed(list(jobs.values()))) as ended:
-                    for _, failure in ended:
-                        if failure is not None:
-                            raise failure
+            # Batch by batch, so that the first file does not wait until thousands are looked up.
+            for batch in in_batches(whats, _LOOKED_UP):
+                left -= len(batch)
+                found = [entry for each in self._looked_up(batch) for entry in each]
+                jobs = {job.key: job for job in found[::-1] if isinstance(job, _Job) and job.key not in outcomes}
+                for job in reversed(jobs.values()):
+                    job.number = self._meter.add(job.name, None if job.file is None else job.file.size_bytes)
+                self._meter.expect(left)
+                self._had(list(reversed(jobs.values())), outcomes, at_once)
+                entries += found
         finally:
             self._is_stopped = True  # in threads that nobody waits for any more
         return [
             attrs.evolve(outcomes[entry.key], what=entry.what) if isinstance(entry, _Job) else entry
             for entry in entries
         ]
+
+    def _looked_up(self, whats: Sequence[Any]) -> list[list[_Job | Download]]:
+        return Together(self._found, most=_ASKING_AT_ONCE).each(whats)
+
+    def _had(self, jobs: Sequence[_Job], outcomes: dict[Any, Download], at_once: int) -> None:
+        """Do them, and note what came of each."""
+
+        def work(job: _Job) -> None:
+            outcomes[job.key] = self._done(job)
+
+        if len(jobs) == 1:
+            work(jobs[0])
+            return
+        together = Together[_Job, None](work, most=at_once)
+        with closing(together.as_completed(jobs)) as ended:
+            for _, failure in ended:
+                if failure is not None:
+                    raise failure
 
     # ------------------------------------------------------------------------------------------------ what is meant
 

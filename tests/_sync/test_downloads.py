@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def test_the_file_is_chosen(civitai: Civitai, version: Version, tmp_path: Path, 
 
 def test_there_is_no_such_file(civitai: Civitai, version: Version, tmp_path: Path) -> None:
     with pytest.raises(NoSuchFile, match="fp8"):
-        civitai.download(version.id, tmp_path, fp="fp8", format="SafeTensor")
+        civitai.download(version.id, tmp_path, fp="fp8")
     assert files_in(tmp_path) == []
 
 
@@ -513,6 +514,22 @@ def test_a_pager_can_be_given(civitai: Civitai, tmp_path: Path) -> None:
     found = civitai.download_many(models, tmp_path, at_once=4)
     assert len(found) == len(files_in(tmp_path)) == 4
     assert civitai.download_many([], tmp_path) == []
+
+
+def test_the_first_file_does_not_wait_until_all_are_looked_up(tmp_path: Path) -> None:
+    seen: list[DownloadProgress] = []
+    with Emulator(models=90, speed=1000) as emulator:
+        models = [model for model in emulator.catalogue.models if model.mode is None]
+        whats = [version.id for model in models for version in model.versions][:120]
+        with Civitai(emulator.token, site_url=emulator.url) as civitai:
+            with suppress(errors.DownloadsFailed):  # some are for buyers
+                civitai.download_many(whats, tmp_path, at_once=4, progress=seen.append)
+        asked = [each.path for each in emulator.journal]
+    looked_up = [path.startswith("/api/v1/model-versions/") for path in asked]
+    first = next(number for number, path in enumerate(asked) if path.startswith("/storage/"))
+    assert sum(looked_up[:first]) == 100
+    assert sum(looked_up) == len(whats) == 120
+    assert (seen[0].files, seen[-1].files_done, seen[-1].files) == (120, 120, 120)
 
 
 def test_progress_is_told(civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def chosen(files: list[dict[str, Any]] = FILES, **options: Any) -> list[int]:
         ({"asked": {"size": "full"}}, [2]),
         ({"asked": {"format": "GGUF"}}, [4]),
         ({"asked": {"format": "GGUF", "quant": "Q8_0"}}, [5]),
-        ({"asked": {"quant": "q8_0"}}, [3]),  # what does not say how it is quantised is not ruled out
+        ({"asked": {"quant": "q8_0"}}, [5]),  # what does not say how it is quantised is not meant
         ({"asked": {"type": "VAE"}}, [6]),
         ({"asked": {"type": "VAE", "format": "PickleTensor"}}, [7]),  # asked for by name: it is refused later
         ({"asked": {"type": "Config"}}, [8]),
@@ -59,6 +59,12 @@ def test_the_file_that_is_meant(options: dict[str, Any], ids: list[int]) -> None
     assert chosen(**options) == ids
 
 
+def test_what_no_file_says_rules_none_out() -> None:
+    assert chosen([a_file(1, "a.safetensors"), a_file(2, "b.safetensors")], asked={"fp": "fp16", "quant": "Q8_0"}) == [
+        1
+    ]
+
+
 def test_the_only_file_is_the_one_even_if_it_is_a_pickle() -> None:
     assert chosen(FILES[:1]) == [1]
     assert chosen([FILES[0], FILES[5]]) == [1]  # a VAE is no substitute for the model
@@ -70,6 +76,8 @@ def test_the_only_file_is_the_one_even_if_it_is_a_pickle() -> None:
     [
         ([], {}, "it has no files"),
         (FILES, {"asked": {"fp": "fp8", "format": "SafeTensor"}}, "fp='fp8'"),
+        (FILES, {"asked": {"fp": "fp8"}}, "fp='fp8'"),
+        (FILES, {"all_files": True, "asked": {"fp": "fp8"}}, "fp='fp8'"),
         (FILES, {"asked": {"type": "LoRA"}}, "type='LoRA'"),
         (FILES, {"all_files": True, "asked": {"type": "LoRA"}}, "type='LoRA'"),
         (FILES, {"file_id": 99}, "id='99'"),
