@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from civitai_ext._checks import check_types
 from civitai_ext.errors import InvalidRequest
 
-__all__ = ["a_count", "a_function", "a_mapping", "a_moment", "a_switch", "texts"]
+__all__ = ["a_count", "a_function", "a_mapping", "a_moment", "a_path", "a_silence", "a_switch", "texts"]
+
+_LONGEST_SILENCE: Final = 1_000_000
+"""In seconds. Sockets take some more, but not on every system."""
 
 
 def a_switch(name: str, on: Any) -> bool:
@@ -77,6 +81,33 @@ def a_mapping(name: str, value: Any) -> dict[str, Any]:
         raise InvalidRequest(f"{name} is {value!r}; it takes a dict")
     check_types(value, name)
     return dict(value)
+
+
+def a_path(name: str, value: Any) -> str:
+    """Where something is to be written; `~` is the home folder, as a shell has it. A slash at the end stays.
+
+    Raises:
+        InvalidRequest: It is no path.
+
+    >>> from pathlib import Path
+    >>> a_path("to", Path("models/a.safetensors")), a_path("to", "models/")
+    ('models/a.safetensors', 'models/')
+    """
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not path or not isinstance(path, str) or "\0" in path:
+        raise InvalidRequest(f"{name} is {value!r}; it takes the path of a folder or a file")
+    return os.path.expanduser(path)  # noqa: PTH111  # a Path loses the slash
+
+
+def a_silence(value: Any) -> float:
+    """How many seconds a host may be silent.
+
+    Raises:
+        InvalidRequest: It is no number, or one that no system can wait for.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _LONGEST_SILENCE:
+        raise InvalidRequest(f"timeout is {value!r}; it takes more than 0 seconds, and {_LONGEST_SILENCE} at most")
+    return value
 
 
 def texts(name: str, values: Any) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from civitai_ext.errors import ConfigurationError
 
@@ -27,15 +28,19 @@ class Bar:
                 "A progress bar needs a package that is not installed",
                 hint="Install it with pip install 'civitai-ext[cli]', or pass a function as progress.",
             ) from error
-        self._bar = tqdm(unit="B", unit_scale=True, disable=None, dynamic_ncols=True)
+        self._make = partial(tqdm, unit="B", unit_scale=True, disable=None, dynamic_ncols=True)
+        self._bar: Any = None
         self._begun: set[str] = set()
 
     def __call__(self, progress: DownloadProgress) -> None:
         """Draw how far it is."""
+        if self._bar is None:  # not before the size is known: a notebook takes it only when it makes the bar
+            self._bar = self._make(total=progress.size)
         bar = self._bar
         if bar.disable:
             return
-        if progress.name not in self._begun:  # what was there before did not come now, and would spoil the rate
+        # What was there before did not come now, and would spoil the rate.
+        if progress.phase != "asking" and progress.name not in self._begun:
             self._begun.add(progress.name)
             bar.initial += progress.file_done
         bar.total = progress.size
@@ -48,7 +53,8 @@ class Bar:
 
     def close(self) -> None:
         """Leave it as it is."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _short(name: str, most: int = 40) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import attrs
 
+from civitai_ext._arguments import a_count, a_silence, a_switch
+from civitai_ext._hash_cache import HashCache
 from civitai_ext.downloads import EXISTS, SIDECARS, Collision, DownloadOptions
 from civitai_ext.errors import InvalidRequest
 from civitai_ext.layouts import Layout
@@ -23,8 +25,7 @@ def _text(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, bool):
-        raise InvalidRequest(f"{attribute.name} is {value!r}; it takes True or False")
+    a_switch(attribute.name, value)
 
 
 def _choice(choices: Iterable[str]) -> Callable[[object, attrs.Attribute[Any], Any], None]:
@@ -37,9 +38,8 @@ def _choice(choices: Iterable[str]) -> Callable[[object, attrs.Attribute[Any], A
     return check
 
 
-def _connections(_: object, __: object, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_CONNECTIONS:
-        raise InvalidRequest(f"connections is {value!r}; it takes an integer from 1 to {_MOST_CONNECTIONS}")
+def _connections(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    a_count(attribute.name, value, 1, _MOST_CONNECTIONS)
 
 
 def _sidecars(values: Any) -> frozenset[str]:
@@ -54,9 +54,14 @@ def _layout(value: Any) -> Layout | None:
     return value if value is None or isinstance(value, Layout) else Layout(value)
 
 
+def _cache(_: object, __: object, value: Any) -> None:
+    if value is not None and not isinstance(value, (bool, str, os.PathLike)):
+        raise InvalidRequest(f"cache is {value!r}; it takes a path, True or False")
+
+
 def _timeout(_: object, __: object, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
-        raise InvalidRequest(f"timeout is {value!r}; it takes seconds, more than none")
+    if value is not None:
+        a_silence(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +83,7 @@ class Settings:
     exists: Collision | None = attrs.field(default=None, validator=_choice(EXISTS))
     sidecars: frozenset[str] = attrs.field(factory=frozenset, converter=_sidecars)
     connections: int = attrs.field(default=4, validator=_connections)
-    cache: str | os.PathLike[str] | bool | None = None
+    cache: str | os.PathLike[str] | bool | None = attrs.field(default=None, validator=_cache)
     timeout: float | None = attrs.field(default=None, validator=_timeout)
 
     @classmethod
@@ -87,14 +92,16 @@ class Settings:
 
         Raises:
             InvalidRequest: One of them cannot be like that.
+            ConfigurationError: A cache is wanted, and the extra `cache` is not installed.
             TypeError: There is no such option.
             ImportError: A description is wanted, and the extra `text` is not installed.
         """
         if unknown := sorted(options.keys() - DownloadOptions.__annotations__.keys()):
             raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
         settings = cls(**options)
+        HashCache(settings.cache)  # told now, not when everything is there
         if "readme" in settings.sidecars:
-            import civitai_ext._html  # noqa: F401  # told now, not when everything is there
+            import civitai_ext._html  # noqa: F401  # told now, too
         return settings
 
     @property

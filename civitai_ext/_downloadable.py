@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import attrs
 
 from civitai_api.runtime import ApiModel
+from civitai_api.site.models import ModelFile
 from civitai_ext._config import origin_of
 from civitai_ext._filters import a_number
+from civitai_ext._picking import DETAILS, detail
 from civitai_ext._reading import text
 from civitai_ext._redact import public_url
 from civitai_ext.air import Air, AirError
@@ -26,6 +28,7 @@ __all__ = [
     "Reference",
     "RouteRef",
     "VersionRef",
+    "address_of",
     "file_route",
     "is_image_page",
     "reference",
@@ -40,6 +43,7 @@ CRITERIA: Final = {"format": "format", "size": "size", "fp": "fp", "quant": "qua
 _SITES: Final = frozenset({"civitai.com", "civitai.red", "civitai.green"})
 _BLOBS: Final = ".civitai.com"
 _PICTURES: Final = "image.civitai.com"
+_WITHOUT_SCHEME: Final = re.compile(r"(?:[a-z-]+\.)?civitai\.(?:com|red|green)/", re.ASCII | re.IGNORECASE)
 _MODEL_PAGE: Final = re.compile(r"/(?:api/v1/)?models/([0-9]{1,10})(?:/[^/]*)?/?", re.ASCII)
 _VERSION_PAGE: Final = re.compile(r"/(?:api/v1/)?model-versions/(?:mini/)?([0-9]{1,10})/?", re.ASCII)
 _IMAGE_PAGE: Final = re.compile(r"/images/([0-9]{1,10})/?", re.ASCII)
@@ -140,7 +144,9 @@ def reference(
         return VersionRef(a_number(what, "The id of a version"))
     if isinstance(what, Air):
         return _of_air(what)
-    said = what.strip()
+    said = what.strip().replace("&amp;", "&")  # as it is in the source of a page
+    if _WITHOUT_SCHEME.match(said):
+        said = f"https://{said}"
     if said.isascii() and said.isdecimal():
         return VersionRef(a_number(int(said[:20]), "The id of a version"))
     if "://" in said:
@@ -148,7 +154,8 @@ def reference(
     try:
         return _of_air(Air.parse(said))
     except AirError as error:
-        raise InvalidRequest(f"{said[:200]!r} is nothing that can be downloaded: {error.reason}", hint=_FORMS) from None
+        shown = public_url(said)[:200]
+        raise InvalidRequest(f"{shown!r} is nothing that can be downloaded: {error.reason}", hint=_FORMS) from None
 
 
 def _of_air(air: Air) -> ModelRef | VersionRef:
@@ -211,8 +218,14 @@ def _number(digits: str, name: str) -> int:
 
 
 def _optional(query: Mapping[str, str], name: str, kind: str) -> int | None:
-    value = query.get(name, "")
-    return _number(value, kind) if value.isascii() and value.isdecimal() and len(value) <= 10 else None
+    value = query.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", value):  # passed over, it would lead to something else than what is meant
+        raise InvalidRequest(
+            f"{name} in the address is {value[:50]!r}, which is no id of a {kind}", hint="Copy the address again."
+        )
+    return _number(value, kind)
 
 
 def file_route(version_id: int, file: ApiModel | None) -> str:
@@ -229,19 +242,28 @@ def file_route(version_id: int, file: ApiModel | None) -> str:
     >>> file_route(5, ModelFile.from_dict({"id": 6, "downloadUrl": url})), file_route(5, None)
     ('/api/download/models/7?fileId=6', '/api/download/models/5')
     """
-    own = _own_reference(text(getattr(file, "download_url", None)))
+    own = address_of(file)
     id = getattr(file, "id", None)
     if isinstance(id, int) and not isinstance(id, bool) and 0 < id < 2**31:
         query = {"fileId": str(id)}
     else:
-        query = {CRITERIA[name]: value for name, value in own.asked.items()} if own else {}
+        asked = own.asked if own else _described(file)
+        query = {CRITERIA[name]: value for name, value in asked.items()}
     return f"{DOWNLOADS}models/{own.id if own else version_id}" + (f"?{urlencode(query)}" if query else "")
 
 
-def _own_reference(url: str) -> VersionRef | None:
-    """What the address of a file says, whatever its host, which the service has been seen to get wrong."""
+def _described(file: ApiModel | None) -> dict[str, str]:
+    """What tells a file from others of its version, as far as it says so itself."""
+    if not isinstance(file, ModelFile):
+        return {}
+    said = {"type": text(file.type), **{name: detail(file, name) for name in DETAILS}}
+    return {name: value for name, value in said.items() if value}
+
+
+def address_of(file: ApiModel | None) -> VersionRef | None:
+    """Tell what the address of a file says, whatever its host, which the service has been seen to get wrong."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text(getattr(file, "download_url", None)))
         found = reference(f"https://civitai.com{parts.path}?{parts.query}")
     except (InvalidRequest, ValueError):
         return None

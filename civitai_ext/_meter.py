@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from civitai_ext._reading import printable
 from civitai_ext.downloads import DownloadProgress, OnDownload, Phase
 
 __all__ = ["Meter"]
@@ -62,8 +63,13 @@ class Meter:
             size: How many bytes it has about, if that is known.
         """
         with self._lock:
-            self._files.append(_File(name, size=size))
+            self._files.append(_File(printable(name), size=size))  # it comes from a stranger, and is shown
             return len(self._files) - 1
+
+    def begins(self, number: int) -> None:
+        """Take down that a file is looked for, here and where it comes from."""
+        with self._lock:
+            self._call(self._files[number], self._clock())
 
     def moved(self, number: int, done: int, size: int | None) -> None:
         """Take down how many bytes of a file are there."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from civitai_api.runtime import ApiModel
-from civitai_ext._reading import text
+from civitai_ext._reading import printable, text
 from civitai_ext.errors import CivitaiError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class NoSuchFile(CivitaiError, LookupError):
         """Say what was asked for, and what there is."""
         asked = ", ".join(f"{name}={value!r}" for name, value in self.wanted.items())
         more = f" and {len(self.names) - 5} more" if len(self.names) > 5 else ""
-        there = ", ".join(self.names[:5]) + more if self.names else "no files"
+        there = ", ".join(map(printable, self.names[:5])) + more if self.names else "no files"
         return f"{self.message}{f' ({asked})' if asked else ''}; it has {there}"
 
 

@@ -31,16 +31,31 @@ class Names:
 
     def __init__(self) -> None:
         self._taken: set[tuple[Path, str]] = set()
+        self._locks: dict[tuple[Path, str], threading.Lock] = {}
         self._lock = threading.Lock()
+
+    def alone(self, path: Path) -> threading.Lock:
+        """Give the lock of those that want a path: one may still give back what the next is looking for."""
+        with self._lock:
+            return self._locks.setdefault(_key(path), threading.Lock())
 
     def take(self, path: Path) -> bool:
         """Take a path; False if another download has it, perhaps in other upper and lower case."""
-        key = path.parent, same_name(path.name)
+        key = _key(path)
         with self._lock:
             if key in self._taken:
                 return False
             self._taken.add(key)
         return True
+
+    def give_back(self, path: Path) -> None:
+        """Leave a path to others."""
+        with self._lock:
+            self._taken.discard(_key(path))
+
+
+def _key(path: Path) -> tuple[Path, str]:
+    return path.parent, same_name(path.name)
 
 
 def target_in(
@@ -110,15 +125,22 @@ def place(
         FileExistsError: There is a file of the name, and there must not be.
         OSError: What is there cannot be read.
     """
+    with names.alone(target):
+        return _place(target, file, exists, is_named, names, cache)
+
+
+def _place(
+    target: Path, file: ModelFile | None, exists: Collision | None, is_named: bool, names: Names, cache: Any
+) -> Placement:
     for name in numbered(target.name):
         path = target.with_name(name)
         if not names.take(path):
             if is_named:
                 raise FileExistsError(errno.EEXIST, "Another download of this call has the name", str(path))
             continue
-        if not os.path.lexists(path) or exists == "overwrite":
+        if not os.path.lexists(path) or (exists == "overwrite" and not path.is_dir()):
             return Placement(path, replaces=exists in ("overwrite", "verify"))
-        if exists == "skip":
+        if exists == "skip" and path.is_file():
             return Placement(path, is_there=True)
         if exists != "error" and path.is_file():
             same, hashes = _is_same(path, file, cache)
@@ -130,8 +152,9 @@ def place(
             raise FileExistsError(
                 errno.EEXIST, "There is another file already; `exists` says what to do then", str(path)
             )
-        if exists == "verify":
+        if exists in ("skip", "verify", "overwrite"):
             raise FileExistsError(errno.EEXIST, "There is something that is no file", str(path))
+        names.give_back(path)  # it may be what another download is looking for
     raise AssertionError  # there are always more numbers
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from civitai_api.runtime import ApiModel, Unset
 
-__all__ = ["models_in", "number", "record", "text"]
+__all__ = ["models_in", "number", "printable", "record", "text"]
 
 M = TypeVar("M", bound=ApiModel)
 
@@ -39,6 +39,15 @@ def number(value: Any) -> float | None:
 def text(value: Any) -> str:
     """A text; an empty one for anything else."""
     return value if isinstance(value, str) else ""
+
+
+def printable(value: str) -> str:
+    r"""A text without what a terminal takes for more than letters.
+
+    >>> printable("a\x1b[31m\n.safetensors")
+    'a[31m.safetensors'
+    """
+    return "".join(character for character in value if character.isprintable())
 
 
 def record(value: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ import attrs
 
 from civitai_api.runtime import UNSET, dump, extension, shown
 from civitai_api.site import models as site
+from civitai_ext._file_names import safe_name
 from civitai_ext._picking import NoSuchFile, best, detail, main_file
 from civitai_ext._reading import text
 from civitai_ext.air import Air
@@ -326,7 +327,8 @@ class ModelFile(site.ModelFile):
 
     @property
     def _suffix(self) -> str:
-        dot, ending = text(self.name).rpartition(".")[1:]
+        # Of the name that it gets on the disk: `a.ckpt.` becomes `a.ckpt` there.
+        dot, ending = safe_name(text(self.name)).rpartition(".")[1:]
         return f"{dot}{ending}".casefold()
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 import attrs
 
+from civitai_api.runtime import ApiModel
+from civitai_ext._redact import public_url
 from civitai_ext.errors import CivitaiError
 
 if TYPE_CHECKING:
@@ -92,7 +94,9 @@ class DownloadOptions(TypedDict, total=False):
 
 
 Phase = Literal["asking", "downloading", "verifying", "done", "kept", "failed"]
-"""What is being done with a file: asking where it is, fetching it, comparing its hashes; or how that ended."""
+"""What is being done with a file: looking whether it is here and asking where it lies, fetching it, comparing its
+hashes; or how that ended.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -168,11 +172,20 @@ class Download:
     def __str__(self) -> str:
         size = "" if self.size is None else f", {self.size} bytes"
         checked = ", verified" if self.verified else ", not verified" if self.status in ("downloaded", "kept") else ""
-        return (
-            f"{self.path or self.what}: {self.status}{size}{checked}{'' if self.error is None else f': {self.error}'}"
-        )
+        failed = "" if self.error is None else f": {self.error}"
+        return f"{self.path or _shown(self.what)}: {self.status}{size}{checked}{failed}"
 
     @property
     def allowed(self) -> bool:
         """Whether nothing is in the way, or was."""
         return self.error is None
+
+
+def _shown(what: Any) -> str:
+    """What was asked for, in brief, and without a token that is in an address."""
+    if isinstance(what, str):
+        return public_url(what)
+    if isinstance(what, ApiModel):
+        id = getattr(what, "id", None)
+        return f"{type(what).__name__} {id}" if isinstance(id, (int, str)) else type(what).__name__
+    return str(what)

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from civitai_ext._reading import text
+from civitai_ext._reading import printable, text
 from civitai_ext.air import Air, AirError
 from civitai_ext.catalogue import Model, ModelFile, ModelVersion
 from civitai_ext.errors import CivitaiError, InvalidFile
@@ -155,4 +155,4 @@ def _time_of(version: ModelVersion) -> float | None:
 
 
 def _name(name: object) -> str:
-    return "".join(character for character in text(name) if character.isprintable()) or _NAMELESS
+    return printable(text(name)) or _NAMELESS

@@ -19,6 +19,7 @@ from civitai_api.orchestration.api.blobs import (
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput, ConsumerBlobPresignResponse
 from civitai_api.runtime import UNSET
 from civitai_ext._answers import unexpected
+from civitai_ext._arguments import a_path
 from civitai_ext._async.blob_files import LARGEST_IN_MEMORY, read_blob, refreshed, save_blob
 from civitai_ext._async.media_files import OnProgress
 from civitai_ext._async.output import AsyncOutput
@@ -231,7 +232,7 @@ class AsyncBlobs:
             UnexpectedResponse: The host gave a page, an error or half a file instead of the blob.
             InvalidRequest: It is nothing that can be fetched.
         """
-        wanted = self._wanted(blob)
+        wanted, to = self._wanted(blob), a_path("to", to)
         stem = blob_stem(wanted) if await AsyncDisk.run(is_folder, to) else None
         return await save_blob(
             self._transport, wanted, Path(to), stem=stem, exists=exists, on_progress=on_progress, timeout=timeout

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
-from contextlib import aclosing, closing
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlencode
 
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput
 from civitai_api.runtime import ApiModel
 from civitai_api.site import models as site
+from civitai_ext._arguments import a_count, a_path, a_switch
 from civitai_ext._async.blobs import AsyncBlobs
 from civitai_ext._async.fetching import fetch
 from civitai_ext._async.images import AsyncImages
@@ -21,10 +22,10 @@ from civitai_ext._async.locating import probe
 from civitai_ext._async.model_versions import AsyncModelVersions
 from civitai_ext._async.models import AsyncModels
 from civitai_ext._async.output import AsyncOutput
-from civitai_ext._async.sidecars import write_sidecars
+from civitai_ext._async.sidecars import is_beside, write_sidecars
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._choosing import check_safety, chosen_files
-from civitai_ext._disk import AsyncDisk
+from civitai_ext._disk import AsyncDisk, Exists, is_folder
 from civitai_ext._download_settings import Settings
 from civitai_ext._downloadable import (
     CRITERIA,
@@ -33,12 +34,14 @@ from civitai_ext._downloadable import (
     PictureRef,
     RouteRef,
     VersionRef,
+    address_of,
     file_route,
     reference,
 )
 from civitai_ext._fetched import Expected, Fetched
 from civitai_ext._hash_cache import HashCache
 from civitai_ext._meter import Meter
+from civitai_ext._options import CallOptions
 from civitai_ext._placing import Names, Placement, place, target_in
 from civitai_ext._reading import text
 from civitai_ext._together import AsyncTogether
@@ -138,9 +141,10 @@ async def download(
         CivitaiError: It failed.
         OSError: It cannot be written.
     """
-    if isinstance(what, Iterable) and not isinstance(what, (str, ApiModel)):
+    if isinstance(what, Iterable) and not isinstance(what, (str, bytes, ApiModel)):
         raise InvalidRequest(f"{type(what).__name__} holds several things", hint="Give them to download_many.")
-    with _teller(progress) as tell:
+    _check(all_files, dry_run, progress)
+    with _told(progress) as tell:
         run = AsyncDownloads(transport, to, settings, Meter(tell), all_files=all_files, dry_run=dry_run)
         found = await run.all_of([what], at_once=1)
     errors = [each.error for each in found if each.error is not None]
@@ -167,18 +171,25 @@ async def download_many(
     Raises:
         DownloadsFailed: Some of them failed, after all of them were tried.
     """
-    if isinstance(whats, (str, ApiModel)) or not isinstance(whats, (Iterable, AsyncIterable)):
+    if isinstance(whats, (str, bytes, ApiModel)) or not isinstance(whats, (Iterable, AsyncIterable)):
         raise InvalidRequest(f"{type(whats).__name__} is one thing", hint="Give it to download, or in a list.")
-    if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= _MOST_AT_ONCE:
-        raise InvalidRequest(f"at_once is {at_once!r}; it takes an integer from 1 to {_MOST_AT_ONCE}")
+    a_count("at_once", at_once, 1, _MOST_AT_ONCE)
+    _check(all_files, dry_run, progress)
     given = await _listed(whats)
-    with _teller(progress) as tell:
+    with _told(progress) as tell:
         run = AsyncDownloads(transport, to, settings, Meter(tell), all_files=all_files, dry_run=dry_run, many=True)
         found = await run.all_of(given, at_once=at_once)
     errors = [each.error for each in found if each.error is not None]
     if errors and not dry_run:
         raise _failed(found, errors)
     return found
+
+
+def _check(all_files: Any, dry_run: Any, progress: Any) -> None:
+    a_switch("all_files", all_files)
+    a_switch("dry_run", dry_run)
+    if not isinstance(progress, bool) and not callable(progress):
+        raise InvalidRequest(f"progress is {progress!r}; it takes True, False or a function")
 
 
 async def _listed(whats: Iterable[Any] | AsyncIterable[Any]) -> list[Any]:
@@ -195,26 +206,16 @@ def _failed(found: Sequence[Download], errors: Sequence[Exception]) -> Downloads
     )
 
 
-class _teller:  # noqa: N801  # a context manager
-    """What is told how far it is."""
+@contextmanager
+def _told(progress: bool | OnDownload) -> Iterator[OnDownload | None]:
+    """Give what is told how far it is."""
+    if progress is not True:
+        yield None if progress is False else progress
+        return
+    from civitai_ext._bar import Bar
 
-    def __init__(self, progress: bool | OnDownload) -> None:
-        if progress is not False and progress is not True and not callable(progress):
-            raise InvalidRequest(f"progress is {progress!r}; it takes True, False or a function")
-        self._progress = progress
-        self._bar: Any = None
-
-    def __enter__(self) -> OnDownload | None:
-        if self._progress is True:
-            from civitai_ext._bar import Bar
-
-            self._bar = Bar()
-            return self._bar  # type: ignore[no-any-return]
-        return None if self._progress is False else self._progress
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    with closing(Bar()) as bar:
+        yield bar
 
 
 class AsyncDownloads:
@@ -241,10 +242,8 @@ class AsyncDownloads:
         dry_run: bool,
         many: bool = False,
     ) -> None:
-        if not isinstance(to, (str, os.PathLike)) or not os.fspath(to):
-            raise InvalidRequest(f"to is {to!r}; it takes the path of a folder or a file")
         self._transport = transport
-        self._to = to
+        self._to = a_path("to", to)
         self._settings = settings
         self._meter = meter
         self._all_files = all_files
@@ -253,6 +252,8 @@ class AsyncDownloads:
         self._models = AsyncModels(transport)
         self._versions = AsyncModelVersions(transport)
         self._names = Names()
+        self._options: CallOptions = {} if settings.timeout is None else {"timeout": settings.timeout}
+        self._status_of_failures: Literal["planned", "failed"] = "planned" if dry_run else "failed"
         self._is_stopped = False
 
     async def all_of(self, whats: Sequence[Any], *, at_once: int) -> list[Download]:
@@ -298,7 +299,7 @@ class AsyncDownloads:
                         target_in, self._to, job.name, below=below, folder=self._folder
                     )
         except (CivitaiError, OSError) as error:
-            return [Download(what=what, status="failed", error=error)]
+            return [Download(what=what, status=self._status_of_failures, error=error)]
         return list(jobs)
 
     async def _jobs(self, what: Any) -> list[_Job]:
@@ -307,17 +308,17 @@ class AsyncDownloads:
         if isinstance(what, (str, int, Air)) and not isinstance(what, bool):
             meant = reference(what, site=config.site_url, orchestration=config.orchestration_url)
         asked = self._settings.asked
-        options: Any = {} if self._settings.timeout is None else {"timeout": self._settings.timeout}
         match meant:
             case ModelRef():
-                return await self._of_model(what, await self._models.get(meant.id, **options), asked)
+                return await self._of_model(what, await self._models.get(meant.id, **self._options), asked)
             case VersionRef():
-                version = await self._versions.get(meant.id, **options)
+                version = await self._versions.get(meant.id, **self._options)
                 return await self._of_version(what, version, None, {**meant.asked, **asked}, meant.file_id)
             case RouteRef():
                 return [await self._of_route(what, meant.route)]
             case PictureRef():
-                return [_Job(what, ("picture", meant.picture), str(meant.picture), media=meant)]
+                name = str(meant.picture).rpartition("/")[2]
+                return [_Job(what, ("picture", meant.picture), name, media=meant)]
             case BlobRef():
                 return [_Job(what, ("blob", meant.url), "blob", media=meant)]
             case Model():
@@ -331,7 +332,9 @@ class AsyncDownloads:
             case site.ImageCivitaiResource() if isinstance(meant.model_version_id, int):
                 return await self._jobs_again(what, meant.model_version_id)
             case site.Image() | site.ModelImage():
-                return [_Job(what, ("picture", text(meant.url)), text(meant.url), media=meant)]
+                id = getattr(meant, "id", None)
+                name = str(id) if isinstance(id, int) else text(meant.url).rpartition("/")[2]
+                return [_Job(what, ("picture", text(meant.url) or name), name, media=meant)]
             case AsyncOutput() | Blob() | BlobArchiveOutput():
                 name = text(getattr(meant, "id", None)) or "blob"
                 return [_Job(what, ("blob", name, text(getattr(meant, "url", None))), name, media=meant)]
@@ -361,7 +364,7 @@ class AsyncDownloads:
             raise InvalidRequest("The version has no id", hint="Read it from the service again.")
         if "quant" in asked and model is None and isinstance(version.model_id, int):
             # A version that was read by its id does not say how its files are quantised; inside its model it does.
-            model = await self._models.get(version.model_id)
+            model = await self._models.get(version.model_id, **self._options)
             version = next((each for each in model.model_versions if each.id == id), version)
         if not version.files:
             query = urlencode({CRITERIA[name]: value for name, value in asked.items()})
@@ -381,16 +384,13 @@ class AsyncDownloads:
         return [self._job(what, file, version, model) for file in files]
 
     async def _of_file(self, what: Any, file: ModelFile) -> list[_Job]:
-        try:
-            own = reference(text(file.download_url), site=self._transport.config.site_url)
-        except InvalidRequest:
-            own = None
-        if not isinstance(own, VersionRef):
+        own = address_of(file)
+        if own is None:
             raise InvalidRequest(
                 f"The file {text(file.name)!r} does not say which version it is of", hint="Give the version instead."
             )
         needs_version = self._settings.layout is not None or bool(self._settings.sidecars)
-        version = await self._versions.get(own.id) if needs_version else None
+        version = await self._versions.get(own.id, **self._options) if needs_version else None
         return [self._job(what, file, version, None, version_id=own.id)]
 
     def _job(
@@ -404,7 +404,7 @@ class AsyncDownloads:
     ) -> _Job:
         id = version_id if version_id is not None else getattr(version, "id", 0)
         route = file_route(id, file)
-        job = _Job(what, route, text(file.name) or f"{id}.bin", file, version, model, route)
+        job = _Job(what, route, text(file.name) or str(id), file, version, model, route)
         try:
             check_safety(file, allow_pickle=self._settings.allow_pickle, allow_unscanned=self._settings.allow_unscanned)
         except CivitaiError as error:
@@ -436,25 +436,32 @@ class AsyncDownloads:
         await self._complete(job, with_model="{creator}" in layout.pattern)
         return Path(layout.path_for(job.model, job.version, job.file, to=self._to))
 
-    async def _complete(self, job: _Job, *, with_model: bool = False) -> None:
-        """Read what is not known yet of the version and the model."""
+    async def _complete(self, job: _Job, *, with_model: bool = False, by_itself: bool = False) -> None:
+        """Read what is not known yet of the version and the model.
+
+        Args:
+            job: What is to be completed.
+            with_model: Whether the model is needed, too.
+            by_itself: Whether the version has to say itself which model it is of, which one inside a model does not.
+        """
         version = job.version
         if version is None or not isinstance(version.id, int):
             return
-        is_bare = job.model is None and not isinstance(version.model, ApiModel)
+        is_bare = (by_itself or job.model is None) and not isinstance(version.model, ApiModel)
         if is_bare or (with_model and job.model is None and not isinstance(version.model_id, int)):
-            job.version = version = await self._versions.get(version.id)
+            job.version = version = await self._versions.get(version.id, **self._options)
         if with_model and job.model is None and isinstance(version.model_id, int):
-            job.model = await self._models.get(version.model_id)
+            job.model = await self._models.get(version.model_id, **self._options)
 
     # ---------------------------------------------------------------------------------------------------- having it
 
     async def _done(self, job: _Job) -> Download:
+        self._meter.begins(job.number)
         try:
             outcome = await (self._transferred(job) if job.media is None else self._media(job))
         except (CivitaiError, OSError) as error:
             path = None if job.media is not None else job.target
-            outcome = job.outcome("planned" if self._dry_run else "failed", path=path, error=error)
+            outcome = job.outcome(self._status_of_failures, path=path, error=error)
         phase: Any = {"downloaded": "done", "planned": "done"}.get(outcome.status, outcome.status)
         self._meter.is_over(job.number, phase, outcome.size if outcome.error is None else None)
         return outcome
@@ -483,16 +490,27 @@ class AsyncDownloads:
             outcome = await self._fetched(job, spot)
         if not settings.sidecars or self._dry_run:
             return outcome
-        await self._complete(job, with_model="readme" in settings.sidecars)
-        written, problems = await write_sidecars(
-            self._transport,
-            spot.path,
-            settings.sidecars,
-            job.version,
-            job.model,
-            replace=settings.exists == "overwrite",
+        replace = spot.replaces and outcome.status == "downloaded"
+        return await self._with_sidecars(job, outcome, spot.path, replace=replace)
+
+    async def _with_sidecars(self, job: _Job, outcome: Download, path: Path, *, replace: bool) -> Download:
+        """Put beside a file what is wanted there: what goes wrong with that is no reason to lose the file."""
+        wanted, failures = set(self._settings.sidecars), list[CivitaiError | OSError]()
+        for kind in sorted(wanted & {"json", "readme"}):
+            if replace or not await AsyncDisk.run(is_beside, path, kind):
+                try:
+                    await self._complete(job, with_model=kind == "readme", by_itself=kind == "json")
+                except CivitaiError as error:
+                    wanted.discard(kind)  # half of one would stay for good
+                    failures.append(error)
+        written, problems = await write_sidecars(self._transport, path, wanted, job.version, job.model, replace=replace)
+        return attrs.evolve(
+            outcome,
+            sidecars=tuple(written),
+            problems=(*failures, *problems),
+            version=job.version,
+            model=job.model,
         )
-        return attrs.evolve(outcome, sidecars=tuple(written), problems=tuple(problems), model=job.model)
 
     async def _fetched(self, job: _Job, spot: Placement) -> Download:
         settings = self._settings
@@ -521,22 +539,33 @@ class AsyncDownloads:
 
     async def _media(self, job: _Job) -> Download:
         """Download what is called after its id, and has no hash: there is no other of its name."""
-        is_folder = self._folder or os.fspath(self._to).endswith(("/", os.sep)) or not Path(self._to).suffix
-        to = Path(self._to) if not is_folder else f"{os.fspath(self._to).rstrip('/')}/"
-        exists: Any = {"overwrite": "overwrite", "error": "error"}.get(
-            self._settings.exists or "", "skip" if is_folder else "error"
-        )
-        if self._dry_run:
-            return job.outcome("planned", path=Path(to))
-        options: Any = {"exists": exists, "on_progress": self._on_progress(job), "timeout": self._settings.timeout}
+        path = Path(self._to)
+        in_folder = self._folder or not path.suffix or await AsyncDisk.run(is_folder, self._to)
+        to = f"{path}{os.sep}" if in_folder else path
+        asked = self._settings.exists
+        exists = asked if asked in get_args(Exists) else "skip" if in_folder else "error"
         media = job.media
+        if self._dry_run:
+            if isinstance(media, PictureRef) and isinstance(media.picture, int):
+                await AsyncImages(self._transport).get(media.picture, **self._options)  # tells it if there is none
+            return job.outcome("planned", path=None if in_folder else path)
+        came = False
+
+        def moved(done: int, size: int | None) -> None:
+            nonlocal came
+            came = True
+            on_progress(done, size)
+
+        on_progress = self._on_progress(job)
+        options: Any = {"exists": exists, "on_progress": moved, "timeout": self._settings.timeout}
         if isinstance(media, (AsyncOutput, Blob, BlobArchiveOutput, BlobRef)):
             wanted = media.url if isinstance(media, BlobRef) else media
             path = await AsyncBlobs(self._transport).download(wanted, to, **options)
         else:
             picture = media.picture if isinstance(media, PictureRef) else media
             path = await AsyncImages(self._transport).download(picture, to, **options)
-        return job.outcome("downloaded", path=path, size=(await AsyncDisk.run(path.stat)).st_size)
+        size = (await AsyncDisk.run(path.stat)).st_size
+        return job.outcome("downloaded" if came else "kept", path=path, size=size)
 
     def _on_progress(self, job: _Job) -> Callable[[int, int | None], None]:
         def moved(done: int, size: int | None) -> None:

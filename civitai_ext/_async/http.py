@@ -15,6 +15,7 @@ import httpcore
 import httpx
 
 from civitai_api.runtime import Response
+from civitai_ext._arguments import a_silence
 from civitai_ext._hangup import AsyncHangup
 from civitai_ext._lazy import AsyncLazy, closed
 from civitai_ext._redact import public_text, redacted_logs
@@ -277,7 +278,7 @@ class AsyncHttp:
         token, would be attached to it.
         """
         client = self._client.get()
-        silence = self._timeout if timeout is None else timeout
+        silence = a_silence(self._timeout if timeout is None else timeout)
         limits = httpx.Timeout(silence, connect=min(silence, _CONNECT_TIMEOUT), pool=min(silence, _POOL_TIMEOUT))
         try:
             request = client.build_request(method, url, headers=headers, content=content, timeout=limits)

@@ -11,6 +11,7 @@ from typing import Any, Final, Unpack
 from civitai_api.site import models as site
 from civitai_api.site.api.images import list_images
 from civitai_api.site.models import BaseModel, ImageSort, MediaType, NsfwLabel, Period
+from civitai_ext._arguments import a_path
 from civitai_ext._async.media_files import OnProgress, check_exists, medium_in, save_medium
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
@@ -103,6 +104,7 @@ class AsyncImages:
         for name, size in asked.items():
             _check_pixels(name, size)
         wanted = self._wanted(image)
+        to = a_path("to", to)
         is_in_folder, target = await AsyncDisk.run(is_folder, to), Path(to)
         rule: Exists = ("skip" if is_in_folder else "error") if exists is None else exists
         check_exists(rule)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from civitai_ext._arguments import a_path
 from civitai_ext._async.blob_files import read_blob, save_blob
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._disk import AsyncDisk, Exists, is_folder
@@ -110,6 +111,7 @@ class AsyncOutput:
             ConnectionFailed: The host was not reached.
             OSError: The file cannot be written.
         """
+        to = a_path("to", to)
         stem = self.stem if await AsyncDisk.run(is_folder, to) else None
         return await save_blob(self._connected(), self.blob, Path(to), stem=stem, exists=exists)
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from civitai_ext._async.media_files import medium_in, save_medium
 from civitai_ext._async.transport import AsyncTransport
@@ -14,9 +15,20 @@ from civitai_ext._reading import text
 from civitai_ext.catalogue import Model, ModelVersion
 from civitai_ext.errors import CivitaiError
 
-__all__ = ["write_sidecars"]
+__all__ = ["is_beside", "write_sidecars"]
+
+_ENDINGS: Final = {"json": ".civitai.info", "readme": ".md"}
 
 _PREVIEW_WIDTH = 450  # what the site shows in lists, and so has at hand
+
+
+def is_beside(path: Path, kind: str) -> bool:
+    """Tell whether a file has its `json` or `readme` already."""
+    return os.path.lexists(_beside(path, kind))
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f"{path.stem}{_ENDINGS[kind]}")
 
 
 async def write_sidecars(
@@ -49,9 +61,9 @@ async def write_sidecars(
         try:
             if kind == "json":
                 content = json.dumps(version.to_dict(), indent=2, ensure_ascii=False)
-                written.append(await AsyncDisk.run(_write, path, ".civitai.info", content, replace))
+                written.append(await AsyncDisk.run(_write, _beside(path, kind), content, replace))
             elif kind == "readme":
-                written.append(await AsyncDisk.run(_write, path, ".md", _readme(version, model), replace))
+                written.append(await AsyncDisk.run(_write, _beside(path, kind), _readme(version, model), replace))
             elif (preview := await _preview(transport, path, version, replace)) is not None:
                 written.append(preview)
         except (CivitaiError, OSError) as error:
@@ -86,8 +98,7 @@ def _readme(version: ModelVersion, model: Model | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _write(file: Path, ending: str, content: str, replace: bool) -> Path:
-    path = file.with_name(f"{file.stem}{ending}")
+def _write(path: Path, content: str, replace: bool) -> Path:
     if replace or not os.path.lexists(path):
         part = PartFile(path.parent)
         try:

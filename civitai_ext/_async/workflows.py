@@ -21,7 +21,7 @@ from civitai_api.orchestration.api.workflows import (
     submit_workflow,
 )
 from civitai_api.runtime import UNSET
-from civitai_ext._arguments import a_count, a_moment, a_switch, texts
+from civitai_ext._arguments import a_count, a_moment, a_path, a_switch, texts
 from civitai_ext._async.export import save_zip
 from civitai_ext._async.pager import AsyncPager, Page
 from civitai_ext._async.transport import AsyncTransport
@@ -448,7 +448,7 @@ class AsyncWorkflows(AsyncWorkflowService):
         request = query_workflows.request(
             cursor=UNSET if cursor is None else cursor, take=take, accept="application/zip", **filters
         )
-        return await save_zip(self.transport, request, Path(to))
+        return await save_zip(self.transport, request, Path(a_path("to", to)))
 
     # ----------------------------------------------------------------------------------------------------- internal
 

@@ -20,6 +20,7 @@ from civitai_api.orchestration.api.blobs import (
 from civitai_api.orchestration.models import Blob, BlobArchiveOutput, ConsumerBlobPresignResponse
 from civitai_api.runtime import UNSET
 from civitai_ext._answers import unexpected
+from civitai_ext._arguments import a_path
 from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._filters import a_segment
 from civitai_ext._media import START, media_type_of
@@ -232,7 +233,7 @@ class Blobs:
             UnexpectedResponse: The host gave a page, an error or half a file instead of the blob.
             InvalidRequest: It is nothing that can be fetched.
         """
-        wanted = self._wanted(blob)
+        wanted, to = self._wanted(blob), a_path("to", to)
         stem = blob_stem(wanted) if Disk.run(is_folder, to) else None
         return save_blob(
             self._transport, wanted, Path(to), stem=stem, exists=exists, on_progress=on_progress, timeout=timeout

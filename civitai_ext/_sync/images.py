@@ -12,6 +12,7 @@ from typing import Any, Final, Unpack
 from civitai_api.site import models as site
 from civitai_api.site.api.images import list_images
 from civitai_api.site.models import BaseModel, ImageSort, MediaType, NsfwLabel, Period
+from civitai_ext._arguments import a_path
 from civitai_ext._disk import Disk, Exists, is_folder, is_free
 from civitai_ext._downloadable import PictureRef, is_image_page, reference
 from civitai_ext._file_names import safe_name
@@ -104,6 +105,7 @@ class Images:
         for name, size in asked.items():
             _check_pixels(name, size)
         wanted = self._wanted(image)
+        to = a_path("to", to)
         is_in_folder, target = Disk.run(is_folder, to), Path(to)
         rule: Exists = ("skip" if is_in_folder else "error") if exists is None else exists
         check_exists(rule)

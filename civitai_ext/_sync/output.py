@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from civitai_ext._arguments import a_path
 from civitai_ext._disk import Disk, Exists, is_folder
 from civitai_ext._display import LARGEST_SHOWN, Now, image_html, image_type_of
 from civitai_ext._outputs import Found
@@ -111,6 +112,7 @@ class Output:
             ConnectionFailed: The host was not reached.
             OSError: The file cannot be written.
         """
+        to = a_path("to", to)
         stem = self.stem if Disk.run(is_folder, to) else None
         return save_blob(self._connected(), self.blob, Path(to), stem=stem, exists=exists)
 

@@ -21,7 +21,7 @@ from civitai_api.orchestration.api.workflows import (
     submit_workflow,
 )
 from civitai_api.runtime import UNSET
-from civitai_ext._arguments import a_count, a_moment, a_switch, texts
+from civitai_ext._arguments import a_count, a_moment, a_path, a_switch, texts
 from civitai_ext._checks import Validation, check
 from civitai_ext._filters import a_text, switches
 from civitai_ext._polling import LONGEST_HOLD, check_wait
@@ -446,7 +446,7 @@ class Workflows(WorkflowService):
         request = query_workflows.request(
             cursor=UNSET if cursor is None else cursor, take=take, accept="application/zip", **filters
         )
-        return save_zip(self.transport, request, Path(to))
+        return save_zip(self.transport, request, Path(a_path("to", to)))
 
     # ----------------------------------------------------------------------------------------------------- internal
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,22 @@ async def test_images_and_blobs_are_downloaded_too(civitai: AsyncCivitai, tmp_pa
         assert done.path.parent == tmp_path / str(number)
         assert done.size == done.path.stat().st_size > 1000
         assert done.path.suffix in (".jpeg", ".jpg", ".png")
+
+
+async def test_an_image_that_is_there_stays(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    (image,) = await civitai.images.list(limit=1).to_list()
+    folder = tmp_path / "pictures.v2"
+    folder.mkdir()
+    for status in ("downloaded", "kept"):
+        done = await civitai.download(image, folder)
+        assert (done.status, done.size) == (status, (folder / f"{image.id}.jpeg").stat().st_size)
+    mine = tmp_path / "mine.jpeg"
+    mine.write_bytes(b"mine")
+    assert (await civitai.download(image, mine, exists="skip")).status == "kept"
+    with pytest.raises(FileExistsError):
+        await civitai.download(image, mine)
+    assert mine.read_bytes() == b"mine"
+    assert (await civitai.download(image, mine, exists="overwrite")).status == "downloaded"
 
 
 async def test_attachments_need_to_be_asked_for(civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path) -> None:
@@ -222,6 +239,16 @@ async def test_a_login_is_required(emulator: Emulator, tmp_path: Path) -> None:
             await anonymous.download(emulator.oddities["needs_login"].id, tmp_path)
 
 
+async def test_a_file_whose_address_has_no_host(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    address = f"https://undefined/api/download/models/{version.id}"
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.downloadUrl": address})
+    file = (await civitai.model_versions.get(version.id)).primary_file
+    assert file is not None
+    assert (await civitai.download(file, tmp_path, layout="comfyui")).verified
+
+
 async def test_what_there_is_not(civitai: AsyncCivitai, tmp_path: Path) -> None:
     for what in (1, "civitai:1@1", "civitai:1"):
         with pytest.raises(errors.NotFound):
@@ -238,6 +265,26 @@ async def test_whatever_hash_there_is_counts(
 async def test_without_a_hash_it_says_so(civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path) -> None:
     done = await civitai.download(emulator.oddities["no_hashes"].id, tmp_path)
     assert (done.status, done.verified) == ("downloaded", False)
+
+
+@pytest.mark.parametrize("name", ["a.ckpt.", "a.ckpt ", "a.ck\u200bpt", "a.pt\x00"])
+async def test_a_pickle_is_known_by_the_name_that_it_gets(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path, name: str
+) -> None:
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.name": name, "files.*.metadata": {}})
+    with pytest.raises(errors.UnsafeFile, match="pickle"):
+        await civitai.download(version.id, tmp_path)
+    assert files_in(tmp_path) == []
+
+
+async def test_files_without_ids_are_told_apart(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    fields = {"files.*.id": None, "files.*.downloadUrl": None}
+    emulator.faults.add("GET /api/v1/model-versions/*", fields=fields)
+    found = await civitai.download(version.id, tmp_path, format="SafeTensor", type="Model", all_files=True)
+    assert {each.path.name for each in found if each.path} == {"odd_pruned.safetensors", "odd_full.safetensors"}
+    assert all(each.verified for each in found)
 
 
 # ------------------------------------------------------------------------------------------------------- where it goes
@@ -280,6 +327,25 @@ async def test_layouts(
             assert below.as_posix() == f"{model.creator.username}/{model.name}/{version.primary_file.name}"
         else:
             assert below.as_posix() == f"Checkpoint/{version.base_model}/{version.id}.safetensors"
+
+
+async def test_the_home_folder(
+    civitai: AsyncCivitai, version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    done = await civitai.download(version.id, "~/models/")
+    assert done.path == tmp_path / "models" / version.primary_file.name
+    (image,) = await civitai.images.list(limit=1).to_list()
+    assert (await civitai.images.download(image, "~/pictures/")).parent == tmp_path / "pictures"
+
+
+@pytest.mark.parametrize("to", ["", "a\0b", b"models", 5, None])
+async def test_what_is_no_path(civitai: AsyncCivitai, emulator: Emulator, to: Any) -> None:
+    for download in (civitai.download, civitai.images.download, civitai.blobs.download):
+        with pytest.raises(errors.InvalidRequest, match=r"to is .*path"):
+            await download("https://image.civitai.com/a/b/c.jpeg", to)
+    assert not emulator.journal
 
 
 async def test_a_file_of_ones_own_name(civitai: AsyncCivitai, version: Version, tmp_path: Path) -> None:
@@ -358,6 +424,43 @@ async def test_a_file_is_not_lost_for_want_of_a_preview(
     assert [type(problem) for problem in done.problems] == [errors.NotFound]
 
 
+async def test_a_file_is_not_lost_for_want_of_its_model(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    emulator.faults.add("GET /api/v1/models/*", status=404)
+    done = await civitai.download(version.id, tmp_path, sidecars=["readme", "json"])
+    assert (done.status, done.verified) == ("downloaded", True)
+    assert [path.suffix for path in done.sidecars] == [".info"]
+    assert [type(problem) for problem in done.problems] == [errors.NotFound]
+
+
+async def test_the_json_beside_a_file_says_which_model_it_is_of(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    model = await civitai.models.get(version.model.id)
+    whats: list[Any] = [model, model.latest, f"civitai:{version.model.id}"]
+    for what in whats:
+        emulator.journal.clear()
+        done = await civitai.download(what, tmp_path, sidecars=["json"])
+        said = json.loads(done.sidecars[0].read_text("utf-8"))
+        assert (said["modelId"], said["model"]["name"]) == (version.model.id, version.model.name)
+        if done.status == "kept":  # there is nothing to be read for it
+            assert f"/api/v1/model-versions/{version.id}" not in {each.path for each in emulator.journal}
+
+
+async def test_a_file_that_is_replaced_gets_its_own_sidecars(
+    civitai: AsyncCivitai, version: Version, tmp_path: Path
+) -> None:
+    path = tmp_path / version.primary_file.name
+    path.write_bytes(b"an older one")
+    beside = path.with_suffix(".civitai.info")
+    beside.write_text('{"id": 1}')
+    assert (await civitai.download(version.id, tmp_path, sidecars=["json"], exists="skip")).status == "kept"
+    assert beside.read_text() == '{"id": 1}'
+    await civitai.download(version.id, tmp_path, sidecars=["json"], exists="verify")
+    assert json.loads(beside.read_text("utf-8"))["id"] == version.id
+
+
 # ------------------------------------------------------------------------------------------------- saying what would be
 
 
@@ -379,6 +482,27 @@ async def test_a_dry_run_says_what_would_come_of_it(
     assert not list(tmp_path.iterdir())
     await civitai.download(version.id, tmp_path)
     assert (await civitai.download(version.id, tmp_path, dry_run=True)).status == "kept"
+
+
+async def test_what_came_of_an_address_is_said_without_its_token(
+    civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path
+) -> None:
+    for address in ("https://civitai.com/api/download/models/7?token=s3cret", "civitai.com/posts/7?token=s3cret"):
+        planned = await civitai.download(address, tmp_path, dry_run=True)
+        assert (planned.status, planned.allowed) == ("planned", False)
+        assert "s3cret" not in f"{planned}{planned!r}"
+    with pytest.raises(errors.DownloadsFailed) as caught:
+        await civitai.download_many([await civitai.models.get(emulator.oddities["archived"].model.id)], tmp_path)
+    assert str(caught.value.downloads[0]).startswith((str(tmp_path), "Model 19"))
+
+
+async def test_a_dry_run_looks_for_the_image_of_a_page(civitai: AsyncCivitai, tmp_path: Path) -> None:
+    (image,) = await civitai.images.list(limit=1).to_list()
+    for what in (image, f"https://civitai.com/images/{image.id}"):
+        planned = await civitai.download(what, tmp_path, dry_run=True)
+        assert (planned.status, planned.allowed, planned.path) == ("planned", True, None)
+    planned = await civitai.download("https://civitai.com/images/1", tmp_path, dry_run=True)
+    assert (planned.allowed, type(planned.error)) == (False, errors.NotFound)
 
 
 # ---------------------------------------------------------------------------------------------------------------- many
@@ -410,9 +534,19 @@ async def test_progress_is_told(civitai: AsyncCivitai, emulator: Emulator, versi
     last = seen[-1]
     assert (last.files_done, last.files) == (2, 2)
     assert last.done == last.size == sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert {each.phase for each in seen} >= {"downloading", "verifying", "done"}
+    assert {each.phase for each in seen} == {"asking", "downloading", "verifying", "done"}
+    assert seen[0].phase == "asking"
     assert [each.done for each in seen] == sorted(each.done for each in seen)
     assert all("odd" in str(each) for each in seen)
+
+
+async def test_names_that_are_shown_do_nothing_to_a_terminal(
+    civitai: AsyncCivitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.name": "\x1b[31mred\n.safetensors"})
+    seen: list[DownloadProgress] = []
+    await civitai.download(version.id, tmp_path, progress=seen.append)
+    assert {each.name for each in seen} == {"[31mred.safetensors"}
 
 
 async def test_what_a_callback_raises_ends_it(civitai: AsyncCivitai, version: Version, tmp_path: Path) -> None:
@@ -435,6 +569,8 @@ async def test_what_a_callback_raises_ends_it(civitai: AsyncCivitai, version: Ve
         {"fp": 16},
         {"allow_pickle": "yes"},
         {"timeout": -1},
+        {"timeout": float("inf")},
+        {"cache": 5},
         {"progress": "yes"},
     ],
 )
@@ -446,18 +582,30 @@ async def test_wrong_options_are_told_before_anything_is_asked(
     assert not emulator.journal
 
 
+async def test_what_is_not_installed_is_told_before_anything_is_asked(
+    civitai: AsyncCivitai, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("platformdirs", "tqdm.auto", "bs4"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "civitai_ext._html", raising=False)
+    wrong: Any
+    for wrong in ({"cache": True}, {"progress": True}, {"sidecars": ["readme"]}):
+        with pytest.raises((errors.ConfigurationError, ImportError), match="pip install"):
+            await civitai.download(emulator.oddities["gguf"].id, tmp_path, **wrong)
+    assert not emulator.journal
+    assert (await civitai.download(emulator.oddities["gguf"].id, tmp_path)).verified
+
+
 async def test_several_things_are_not_one(civitai: AsyncCivitai, tmp_path: Path) -> None:
     several: Any = [1, 2]
     one: Any = 5
     with pytest.raises(errors.InvalidRequest, match="several"):
         await civitai.download(several, tmp_path)
-    for wrong in (one, "civitai:1@2"):
+    for wrong in (one, "civitai:1@2", b"12"):
         with pytest.raises(errors.InvalidRequest, match="one thing"):
             await civitai.download_many(wrong, tmp_path)
     with pytest.raises(errors.InvalidRequest, match="at_once"):
         await civitai.download_many([5], tmp_path, at_once=0)
-    with pytest.raises(errors.InvalidRequest, match="path"):
-        await civitai.download(5, "")
     with pytest.raises(TypeError, match="colour"):
         await civitai.download(5, tmp_path, colour="blue")  # type: ignore[call-overload]
 

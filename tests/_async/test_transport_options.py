@@ -7,8 +7,9 @@ import logging
 import sqlite3
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import certifi
 import httpx
@@ -314,3 +315,18 @@ async def test_what_says_so_is_not_kept(server: FaultServer, tmp_path: Path, con
         for _ in range(2):
             await civitai.models.get(1)
     assert len(server.received) == 2
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "5", True, 1e10, float("inf"), float("nan")])
+async def test_no_host_can_be_silent_for_so_long(server: FaultServer, tmp_path: Path, wrong: Any) -> None:
+    async with AsyncCivitai(False, site_url=server.url) as civitai, AsyncCivitai(timeout=wrong) as other:
+        calls: list[Callable[[], Any]] = [
+            lambda: civitai.models.get(1, timeout=wrong),
+            lambda: civitai.with_options(timeout=wrong).models.get(1),
+            lambda: civitai.images.download(f"{server.url}/a.jpeg", tmp_path, timeout=wrong),
+            lambda: other.models.get(1),
+        ]
+        for call in calls:
+            with pytest.raises(errors.InvalidRequest, match="timeout is"):
+                await call()
+    assert not server.received

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,22 @@ def test_images_and_blobs_are_downloaded_too(civitai: Civitai, tmp_path: Path) -
         assert done.path.parent == tmp_path / str(number)
         assert done.size == done.path.stat().st_size > 1000
         assert done.path.suffix in (".jpeg", ".jpg", ".png")
+
+
+def test_an_image_that_is_there_stays(civitai: Civitai, tmp_path: Path) -> None:
+    (image,) = civitai.images.list(limit=1).to_list()
+    folder = tmp_path / "pictures.v2"
+    folder.mkdir()
+    for status in ("downloaded", "kept"):
+        done = civitai.download(image, folder)
+        assert (done.status, done.size) == (status, (folder / f"{image.id}.jpeg").stat().st_size)
+    mine = tmp_path / "mine.jpeg"
+    mine.write_bytes(b"mine")
+    assert (civitai.download(image, mine, exists="skip")).status == "kept"
+    with pytest.raises(FileExistsError):
+        civitai.download(image, mine)
+    assert mine.read_bytes() == b"mine"
+    assert (civitai.download(image, mine, exists="overwrite")).status == "downloaded"
 
 
 def test_attachments_need_to_be_asked_for(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
@@ -219,6 +236,16 @@ def test_a_login_is_required(emulator: Emulator, tmp_path: Path) -> None:
             anonymous.download(emulator.oddities["needs_login"].id, tmp_path)
 
 
+def test_a_file_whose_address_has_no_host(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    address = f"https://undefined/api/download/models/{version.id}"
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.downloadUrl": address})
+    file = (civitai.model_versions.get(version.id)).primary_file
+    assert file is not None
+    assert (civitai.download(file, tmp_path, layout="comfyui")).verified
+
+
 def test_what_there_is_not(civitai: Civitai, tmp_path: Path) -> None:
     for what in (1, "civitai:1@1", "civitai:1"):
         with pytest.raises(errors.NotFound):
@@ -233,6 +260,26 @@ def test_whatever_hash_there_is_counts(civitai: Civitai, emulator: Emulator, tmp
 def test_without_a_hash_it_says_so(civitai: Civitai, emulator: Emulator, tmp_path: Path) -> None:
     done = civitai.download(emulator.oddities["no_hashes"].id, tmp_path)
     assert (done.status, done.verified) == ("downloaded", False)
+
+
+@pytest.mark.parametrize("name", ["a.ckpt.", "a.ckpt ", "a.ck\u200bpt", "a.pt\x00"])
+def test_a_pickle_is_known_by_the_name_that_it_gets(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path, name: str
+) -> None:
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.name": name, "files.*.metadata": {}})
+    with pytest.raises(errors.UnsafeFile, match="pickle"):
+        civitai.download(version.id, tmp_path)
+    assert files_in(tmp_path) == []
+
+
+def test_files_without_ids_are_told_apart(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    fields = {"files.*.id": None, "files.*.downloadUrl": None}
+    emulator.faults.add("GET /api/v1/model-versions/*", fields=fields)
+    found = civitai.download(version.id, tmp_path, format="SafeTensor", type="Model", all_files=True)
+    assert {each.path.name for each in found if each.path} == {"odd_pruned.safetensors", "odd_full.safetensors"}
+    assert all(each.verified for each in found)
 
 
 # ------------------------------------------------------------------------------------------------------- where it goes
@@ -273,6 +320,23 @@ def test_layouts(civitai: Civitai, emulator: Emulator, tmp_path: Path, layout: s
             assert below.as_posix() == f"{model.creator.username}/{model.name}/{version.primary_file.name}"
         else:
             assert below.as_posix() == f"Checkpoint/{version.base_model}/{version.id}.safetensors"
+
+
+def test_the_home_folder(civitai: Civitai, version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    done = civitai.download(version.id, "~/models/")
+    assert done.path == tmp_path / "models" / version.primary_file.name
+    (image,) = civitai.images.list(limit=1).to_list()
+    assert (civitai.images.download(image, "~/pictures/")).parent == tmp_path / "pictures"
+
+
+@pytest.mark.parametrize("to", ["", "a\0b", b"models", 5, None])
+def test_what_is_no_path(civitai: Civitai, emulator: Emulator, to: Any) -> None:
+    for download in (civitai.download, civitai.images.download, civitai.blobs.download):
+        with pytest.raises(errors.InvalidRequest, match=r"to is .*path"):
+            download("https://image.civitai.com/a/b/c.jpeg", to)
+    assert not emulator.journal
 
 
 def test_a_file_of_ones_own_name(civitai: Civitai, version: Version, tmp_path: Path) -> None:
@@ -349,6 +413,41 @@ def test_a_file_is_not_lost_for_want_of_a_preview(civitai: Civitai, emulator: Em
     assert [type(problem) for problem in done.problems] == [errors.NotFound]
 
 
+def test_a_file_is_not_lost_for_want_of_its_model(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    emulator.faults.add("GET /api/v1/models/*", status=404)
+    done = civitai.download(version.id, tmp_path, sidecars=["readme", "json"])
+    assert (done.status, done.verified) == ("downloaded", True)
+    assert [path.suffix for path in done.sidecars] == [".info"]
+    assert [type(problem) for problem in done.problems] == [errors.NotFound]
+
+
+def test_the_json_beside_a_file_says_which_model_it_is_of(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    model = civitai.models.get(version.model.id)
+    whats: list[Any] = [model, model.latest, f"civitai:{version.model.id}"]
+    for what in whats:
+        emulator.journal.clear()
+        done = civitai.download(what, tmp_path, sidecars=["json"])
+        said = json.loads(done.sidecars[0].read_text("utf-8"))
+        assert (said["modelId"], said["model"]["name"]) == (version.model.id, version.model.name)
+        if done.status == "kept":  # there is nothing to be read for it
+            assert f"/api/v1/model-versions/{version.id}" not in {each.path for each in emulator.journal}
+
+
+def test_a_file_that_is_replaced_gets_its_own_sidecars(civitai: Civitai, version: Version, tmp_path: Path) -> None:
+    path = tmp_path / version.primary_file.name
+    path.write_bytes(b"an older one")
+    beside = path.with_suffix(".civitai.info")
+    beside.write_text('{"id": 1}')
+    assert (civitai.download(version.id, tmp_path, sidecars=["json"], exists="skip")).status == "kept"
+    assert beside.read_text() == '{"id": 1}'
+    civitai.download(version.id, tmp_path, sidecars=["json"], exists="verify")
+    assert json.loads(beside.read_text("utf-8"))["id"] == version.id
+
+
 # ------------------------------------------------------------------------------------------------- saying what would be
 
 
@@ -370,6 +469,27 @@ def test_a_dry_run_says_what_would_come_of_it(
     assert not list(tmp_path.iterdir())
     civitai.download(version.id, tmp_path)
     assert (civitai.download(version.id, tmp_path, dry_run=True)).status == "kept"
+
+
+def test_what_came_of_an_address_is_said_without_its_token(
+    civitai: Civitai, emulator: Emulator, tmp_path: Path
+) -> None:
+    for address in ("https://civitai.com/api/download/models/7?token=s3cret", "civitai.com/posts/7?token=s3cret"):
+        planned = civitai.download(address, tmp_path, dry_run=True)
+        assert (planned.status, planned.allowed) == ("planned", False)
+        assert "s3cret" not in f"{planned}{planned!r}"
+    with pytest.raises(errors.DownloadsFailed) as caught:
+        civitai.download_many([civitai.models.get(emulator.oddities["archived"].model.id)], tmp_path)
+    assert str(caught.value.downloads[0]).startswith((str(tmp_path), "Model 19"))
+
+
+def test_a_dry_run_looks_for_the_image_of_a_page(civitai: Civitai, tmp_path: Path) -> None:
+    (image,) = civitai.images.list(limit=1).to_list()
+    for what in (image, f"https://civitai.com/images/{image.id}"):
+        planned = civitai.download(what, tmp_path, dry_run=True)
+        assert (planned.status, planned.allowed, planned.path) == ("planned", True, None)
+    planned = civitai.download("https://civitai.com/images/1", tmp_path, dry_run=True)
+    assert (planned.allowed, type(planned.error)) == (False, errors.NotFound)
 
 
 # ---------------------------------------------------------------------------------------------------------------- many
@@ -401,9 +521,19 @@ def test_progress_is_told(civitai: Civitai, emulator: Emulator, version: Version
     last = seen[-1]
     assert (last.files_done, last.files) == (2, 2)
     assert last.done == last.size == sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert {each.phase for each in seen} >= {"downloading", "verifying", "done"}
+    assert {each.phase for each in seen} == {"asking", "downloading", "verifying", "done"}
+    assert seen[0].phase == "asking"
     assert [each.done for each in seen] == sorted(each.done for each in seen)
     assert all("odd" in str(each) for each in seen)
+
+
+def test_names_that_are_shown_do_nothing_to_a_terminal(
+    civitai: Civitai, emulator: Emulator, version: Version, tmp_path: Path
+) -> None:
+    emulator.faults.add("GET /api/v1/model-versions/*", fields={"files.*.name": "\x1b[31mred\n.safetensors"})
+    seen: list[DownloadProgress] = []
+    civitai.download(version.id, tmp_path, progress=seen.append)
+    assert {each.name for each in seen} == {"[31mred.safetensors"}
 
 
 def test_what_a_callback_raises_ends_it(civitai: Civitai, version: Version, tmp_path: Path) -> None:
@@ -426,6 +556,8 @@ def test_what_a_callback_raises_ends_it(civitai: Civitai, version: Version, tmp_
         {"fp": 16},
         {"allow_pickle": "yes"},
         {"timeout": -1},
+        {"timeout": float("inf")},
+        {"cache": 5},
         {"progress": "yes"},
     ],
 )
@@ -437,18 +569,30 @@ def test_wrong_options_are_told_before_anything_is_asked(
     assert not emulator.journal
 
 
+def test_what_is_not_installed_is_told_before_anything_is_asked(
+    civitai: Civitai, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("platformdirs", "tqdm.auto", "bs4"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "civitai_ext._html", raising=False)
+    wrong: Any
+    for wrong in ({"cache": True}, {"progress": True}, {"sidecars": ["readme"]}):
+        with pytest.raises((errors.ConfigurationError, ImportError), match="pip install"):
+            civitai.download(emulator.oddities["gguf"].id, tmp_path, **wrong)
+    assert not emulator.journal
+    assert (civitai.download(emulator.oddities["gguf"].id, tmp_path)).verified
+
+
 def test_several_things_are_not_one(civitai: Civitai, tmp_path: Path) -> None:
     several: Any = [1, 2]
     one: Any = 5
     with pytest.raises(errors.InvalidRequest, match="several"):
         civitai.download(several, tmp_path)
-    for wrong in (one, "civitai:1@2"):
+    for wrong in (one, "civitai:1@2", b"12"):
         with pytest.raises(errors.InvalidRequest, match="one thing"):
             civitai.download_many(wrong, tmp_path)
     with pytest.raises(errors.InvalidRequest, match="at_once"):
         civitai.download_many([5], tmp_path, at_once=0)
-    with pytest.raises(errors.InvalidRequest, match="path"):
-        civitai.download(5, "")
     with pytest.raises(TypeError, match="colour"):
         civitai.download(5, tmp_path, colour="blue")  # type: ignore[call-overload]
 

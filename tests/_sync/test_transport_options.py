@@ -8,8 +8,9 @@ import logging
 import sqlite3
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import certifi
 import httpx
@@ -313,3 +314,18 @@ def test_what_says_so_is_not_kept(server: FaultServer, tmp_path: Path, control: 
         for _ in range(2):
             civitai.models.get(1)
     assert len(server.received) == 2
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "5", True, 1e10, float("inf"), float("nan")])
+def test_no_host_can_be_silent_for_so_long(server: FaultServer, tmp_path: Path, wrong: Any) -> None:
+    with Civitai(False, site_url=server.url) as civitai, Civitai(timeout=wrong) as other:
+        calls: list[Callable[[], Any]] = [
+            lambda: civitai.models.get(1, timeout=wrong),
+            lambda: civitai.with_options(timeout=wrong).models.get(1),
+            lambda: civitai.images.download(f"{server.url}/a.jpeg", tmp_path, timeout=wrong),
+            lambda: other.models.get(1),
+        ]
+        for call in calls:
+            with pytest.raises(errors.InvalidRequest, match="timeout is"):
+                call()
+    assert not server.received

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +130,7 @@ def test_a_broken_safetensors_is_another(tmp_path: Path) -> None:
     assert placed(tmp_path / "a.safetensors", file, "verify").replaces
 
 
-@pytest.mark.parametrize("exists", ["verify", "error", None])
+@pytest.mark.parametrize("exists", ["skip", "verify", "overwrite", "error", None])
 def test_a_folder_is_no_file(tmp_path: Path, file: ModelFile, exists: Any) -> None:
     (tmp_path / "a.bin").mkdir()
     if exists is None:
@@ -140,6 +143,21 @@ def test_a_folder_is_no_file(tmp_path: Path, file: ModelFile, exists: Any) -> No
 def test_a_dangling_link_is_something(tmp_path: Path, file: ModelFile) -> None:
     (tmp_path / "a.bin").symlink_to(tmp_path / "nowhere")
     assert placed(tmp_path / "a.bin", file).path.name == "a (2).bin"
+
+
+def test_what_is_there_is_found_in_any_order(tmp_path: Path) -> None:
+    contents = [b"one", b"two", b"three"]
+    files = [
+        ModelFile.from_dict({"name": "a.bin", "hashes": {"SHA256": hashlib.sha256(content).hexdigest()}})
+        for content in contents
+    ]
+    for name, content in zip(("a.bin", "a (2).bin", "a (3).bin"), contents, strict=True):
+        (tmp_path / name).write_bytes(content)
+    for order in permutations(files):
+        names = Names()
+        with ThreadPoolExecutor(3) as pool:
+            placing = partial(place, tmp_path / "a.bin", exists=None, is_named=False, names=names, cache=False)
+            assert all(found.is_there for found in pool.map(placing, order))
 
 
 def test_downloads_of_one_call_do_not_meet(tmp_path: Path, file: ModelFile) -> None:
