@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sen
 
 SIZE = 6 * 1024 * 1024
 KILLS = 10
-PROMPT = 3.0
-"""Seconds in which a program ends; what it downloads would take a minute."""
+PROMPT = 10.0
+"""Seconds in which what is ended has to be over, also on a busy computer."""
 
 SYNC = """
 import sys
@@ -101,7 +101,7 @@ def finish(emulator: Emulator, folder: Path, files: tuple[str, ...] = FILES) -> 
 @pytest.mark.parametrize("program", [SYNC, ASYNC], ids=["sync", "async"])
 @pytest.mark.parametrize("files", [("large",), FILES], ids=["one", "many"])
 def test_ctrl_c(program: str, files: tuple[str, ...], emulator: Emulator, tmp_path: Path) -> None:
-    emulator.faults.add("GET /storage/1920001401/*", rate=2e6)
+    emulator.faults.add("GET /storage/1920001401/*", rate=1e6)
     with start(program, emulator, tmp_path, files) as process:
         assert wait_for(process, SIZE * 3 // 4)
         process.send_signal(signal.SIGINT)
