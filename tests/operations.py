@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import attrs
-import yaml
+
+from tests.documents import document
 
 __all__ = ["Operations"]
 
-_DOCUMENTS = Path(__file__).parents[1] / "openapi"
 _WITH_SLASHES = {"air", "serviceId"}
 
 
@@ -25,9 +24,9 @@ class Operations:
     names: dict[tuple[str, str], str]
 
     @classmethod
-    def of(cls, document: str) -> Operations:
+    def of(cls, name: str) -> Operations:
         """Read them from `openapi/`."""
-        paths = yaml.safe_load((_DOCUMENTS / document).read_text(encoding="utf-8"))["paths"]
+        paths = document(name)["paths"]
         return cls(
             {
                 (verb.upper(), path): operation["operationId"]

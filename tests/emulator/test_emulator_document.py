@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 from openapi_schema_validator import OAS31Validator
 
 from civitai_ext.emulator import Emulator
+from tests.documents import document
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi" / "site.yaml").read_text(encoding="utf-8"))
+DOCUMENT = document("site.yaml")
 OPERATIONS = {
     operation["operationId"]: (verb.upper(), path, operation)
     for path, item in DOCUMENT["paths"].items()

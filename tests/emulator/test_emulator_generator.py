@@ -6,19 +6,16 @@ import base64
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 from openapi_schema_validator import OAS31Validator
 
 from civitai_ext.emulator import Emulator
+from tests.documents import document
 
-DOCUMENT: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "openapi" / "generator.yaml").read_text(encoding="utf-8")
-)
+DOCUMENT = document("generator.yaml")
 OPERATIONS = {
     operation["operationId"]: (verb, path, operation)
     for path, item in DOCUMENT["paths"].items()

@@ -11,13 +11,11 @@ import json
 import wave
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
 import httpx
 import pytest
-import yaml
 from openapi_schema_validator import OAS31Validator
 from PIL import Image
 
@@ -26,11 +24,11 @@ from civitai_api.runtime import ApiModel
 from civitai_ext import Civitai
 from civitai_ext.emulator import Emulator
 from scripts.openapi.names import class_name
+from tests.documents import document
 
 Json = dict[str, Any]
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT: Json = yaml.safe_load((ROOT / "openapi" / "orchestration.yaml").read_text(encoding="utf-8"))
+DOCUMENT = document("orchestration.yaml")
 SCHEMAS: Json = DOCUMENT["components"]["schemas"]
 NAMES = {class_name(name): name for name in SCHEMAS}
 RECIPES = {

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from scripts.openapi.overlay import Miss, OverlayError, apply
+from tests.documents import document
 
 OPENAPI = Path(__file__).parents[2] / "openapi"
 METHODS = {"get", "head", "post", "put", "patch", "delete"}
@@ -155,24 +155,17 @@ def test_the_input_is_left_as_it_is() -> None:
 
 @functools.cache
 def overlay() -> dict[str, Any]:
-    return load("overlays/orchestration.yaml")
+    return document("overlays/orchestration.yaml")
 
 
 @functools.cache
 def published() -> dict[str, Any]:
-    return load("orchestration.yaml")
+    return document("orchestration.yaml")
 
 
 @functools.cache
 def described() -> dict[str, Any]:
     return apply(published(), overlay())
-
-
-def load(name: str) -> dict[str, Any]:
-    # The parser written in C where there is one: the document has 30,000 lines.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: dict[str, Any] = yaml.load((OPENAPI / name).read_text(encoding="utf-8"), loader)  # noqa: S506
-    return document
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
