@@ -14,7 +14,9 @@ help:  ## what there is
 demo: $(VENV)/demo-ready  ## do the main job against the emulator (LIVE=1 and CIVITAI_TOKEN: against Civitai)
 	@$(BIN)/python examples/demo.py
 
-test: check types tests  ## everything that CI runs
+# Types and tests at the same time: both leave processors idle now and then.
+test: check  ## everything that CI runs
+	@$(MAKE) --no-print-directory -j 2 types tests
 
 check: $(VENV)/ready  ## find what `make fix` repairs: lint, format, generated and derived code
 	$(BIN)/ruff check

@@ -114,13 +114,6 @@ def workshop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workshop:
 # ----------------------------------------------------------------------------------------------------------- the tree
 
 
-def test_the_tree_is_what_the_documents_say(capsys: pytest.CaptureFixture[str]) -> None:
-    before = contents(ROOT / "generated")
-    assert main(["--check"]) == 0, capsys.readouterr().err
-    assert capsys.readouterr().out.startswith("generated/ is what openapi/ says (")
-    assert contents(ROOT / "generated") == before
-
-
 def test_the_same_document_gives_the_same_bytes(tmp_path: Path) -> None:
     """In processes that order sets differently, in folders of other names, and as they are in the tree."""
     specs = [f"--spec={name}={OPENAPI / name}.yaml" for name in SMALL]
