@@ -36,8 +36,11 @@ types: $(VENV)/ready  ## check the types, as two type checkers see them
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# One worker more than there are processors: now and then one waits for a socket.
+COUNT := import os; print(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+
 tests: $(VENV)/ready  ## run the tests; no network is used
-	$(BIN)/pytest -n auto -q $(ARGS)
+	$(BIN)/pytest -n $$($(BIN)/python -c '$(COUNT)') -q $(ARGS)
 
 generate: $(VENV)/ready  ## write generated/ from openapi/
 	$(BIN)/python -m scripts.generate
