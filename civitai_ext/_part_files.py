@@ -33,6 +33,7 @@ _NAME: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 _SAVE: Final = re.compile(r"\.[0-9a-f]{32}\.part")
 """What a small file is called until it is whole, as `_disk.PartFile` has it."""
 _SAVE_TAKES: Final = 3600.0  # seconds after which nobody is at one any more, for no lock tells
+_LOCK: Final = ".lock"
 _LONGEST_NAME: Final = 200  # in bytes, of the 255 that file systems allow, so that there is room for what is added
 _LONGEST_NOTES: Final = 16 * 1024 * 1024
 _MODE: Final = 0o666  # the umask takes its part away
@@ -283,11 +284,16 @@ def left_in(path: Path) -> Part | None:
 def dead_parts(folder: Path) -> list[Path]:
     """Give the part files in a folder that nobody is downloading any more. Downloading again goes on with them.
 
+    What a process left that was killed between giving a file its name and tidying up is removed.
+
     Raises:
         OSError: The folder cannot be looked into.
     """
     found = []
     for path in sorted(folder.iterdir()):
+        if path.name.endswith(_LOCK):
+            _tidy_up(path.with_name(path.name.removesuffix(_LOCK)))
+            continue
         is_part = _NAME.fullmatch(path.name) or (_SAVE.fullmatch(path.name) and _age_of(path) > _SAVE_TAKES)
         if is_part and path.is_file() and not path.is_symlink():
             held = _lock(_lock_path(path))
@@ -295,6 +301,17 @@ def dead_parts(folder: Path) -> list[Path]:
                 _unlock(_lock_path(path), held)
                 found.append(path)
     return found
+
+
+def _tidy_up(path: Path) -> None:
+    """Remove what belongs to a part file that is not there any more, unless somebody begins it anew."""
+    if _NAME.fullmatch(path.name) and not os.path.lexists(path):
+        with contextlib.suppress(OSError):
+            held = _lock(_lock_path(path))
+            if held is not None:
+                if not os.path.lexists(path):
+                    _remove_notes(path)
+                _unlock(_lock_path(path), held)
 
 
 def _age_of(path: Path) -> float:
@@ -342,7 +359,7 @@ def _remove_notes(path: Path) -> None:
 
 
 def _lock_path(part: Path) -> Path:
-    return part.with_name(part.name + ".lock")
+    return part.with_name(part.name + _LOCK)
 
 
 def _lock(path: Path) -> int | None:

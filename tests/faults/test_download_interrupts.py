@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from civitai_ext import AsyncCivitai, Civitai, DownloadProgress, RetryPolicy, errors
+from civitai_ext import AsyncCivitai, Civitai, DownloadProgress, RetryPolicy, errors, unfinished_downloads
 from civitai_ext.emulator import Emulator
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to processes in another way there")
@@ -95,6 +95,7 @@ def finish(emulator: Emulator, folder: Path, files: tuple[str, ...] = FILES) -> 
     process = start(SYNC, emulator, folder, files)
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 0, complaint
+    assert unfinished_downloads(folder) == []  # which removes the lock of one that was killed right before it did so
     assert check(emulator, folder, files) == len(files) == len(list(folder.iterdir()))
 
 

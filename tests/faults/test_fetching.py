@@ -660,6 +660,20 @@ def test_parts_without_notes_are_found_too(tmp_path: Path) -> None:
         unfinished_downloads(tmp_path / "nowhere")
 
 
+def test_what_is_left_of_a_finished_download_is_removed(tmp_path: Path) -> None:
+    part = tmp_path / ".a.ckpt.0123abcd.part"
+    left = [part.with_name(part.name + ending) for ending in (".lock", ".json", ".recent.json")]
+    for path in left:
+        path.touch()
+    (tmp_path / "own.lock").touch()
+    held = ResumableFile(tmp_path / "b.ckpt", "https://somewhere")  # somebody begins this one
+    there = sorted(tmp_path.iterdir())
+    assert unfinished_downloads(tmp_path) == []
+    assert set(there) - set(tmp_path.iterdir()) == set(left)
+    held.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["own.lock"]
+
+
 def test_what_killed_saves_left_is_found_after_an_hour(tmp_path: Path) -> None:
     part = PartFile(tmp_path)
     part.write(b"half a picture")
