@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
 
 from civitai_ext._arguments import a_count, a_silence, a_switch
+from civitai_ext._fetched import CONNECTIONS
 from civitai_ext._hash_cache import HashCache
 from civitai_ext.downloads import EXISTS, SIDECARS, Collision, DownloadOptions
 from civitai_ext.errors import InvalidRequest
@@ -28,14 +29,9 @@ def _switch(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     a_switch(attribute.name, value)
 
 
-def _choice(choices: Iterable[str]) -> Callable[[object, attrs.Attribute[Any], Any], None]:
-    known = tuple(choices)
-
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if value is not None and value not in known:
-            raise InvalidRequest(f"{attribute.name} is {value!r}; it is one of {', '.join(map(repr, known))}")
-
-    return check
+def _exists(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and value not in EXISTS:
+        raise InvalidRequest(f"{attribute.name} is {value!r}; it is one of {', '.join(map(repr, EXISTS))}")
 
 
 def _connections(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -80,9 +76,9 @@ class Settings:
     allow_pickle: bool = attrs.field(default=False, validator=_switch)
     allow_unscanned: bool = attrs.field(default=False, validator=_switch)
     layout: Layout | None = attrs.field(default=None, converter=_layout)
-    exists: Collision | None = attrs.field(default=None, validator=_choice(EXISTS))
+    exists: Collision | None = attrs.field(default=None, validator=_exists)
     sidecars: frozenset[str] = attrs.field(factory=frozenset, converter=_sidecars)
-    connections: int = attrs.field(default=4, validator=_connections)
+    connections: int = attrs.field(default=CONNECTIONS, validator=_connections)
     cache: str | os.PathLike[str] | bool | None = attrs.field(default=None, validator=_cache)
     timeout: float | None = attrs.field(default=None, validator=_timeout)
 

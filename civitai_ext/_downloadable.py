@@ -228,7 +228,7 @@ def _optional(query: Mapping[str, str], name: str, kind: str) -> int | None:
     return _number(value, kind)
 
 
-def file_route(version_id: int, file: ApiModel | None) -> str:
+def file_route(version_id: int, file: ApiModel | None, asked: Mapping[str, str] | None = None) -> str:
     """Give path and query of the download of a file, by its id where it has one.
 
     A file that another version lends, such as a VAE, is downloaded from that.
@@ -236,6 +236,7 @@ def file_route(version_id: int, file: ApiModel | None) -> str:
     Args:
         version_id: The version that lists the file.
         file: The file; None for the one that the service takes for the right one.
+        asked: What that has to be, by the names of `CRITERIA`.
 
     >>> from civitai_ext.catalogue import ModelFile
     >>> url = "https://undefined/api/download/models/7?type=VAE"
@@ -247,8 +248,8 @@ def file_route(version_id: int, file: ApiModel | None) -> str:
     if isinstance(id, int) and not isinstance(id, bool) and 0 < id < 2**31:
         query = {"fileId": str(id)}
     else:
-        asked = own.asked if own else _described(file)
-        query = {CRITERIA[name]: value for name, value in asked.items()}
+        said = own.asked if own else _described(file) if file is not None else asked or {}
+        query = {CRITERIA[name]: value for name, value in said.items()}
     return f"{DOWNLOADS}models/{own.id if own else version_id}" + (f"?{urlencode(query)}" if query else "")
 
 

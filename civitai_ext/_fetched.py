@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 from civitai_ext._ranges import Version
 from civitai_ext.hashing import FileHashes
 
-__all__ = ["Expected", "Fetched", "Place", "Probe"]
+__all__ = ["CONNECTIONS", "Expected", "Fetched", "Place", "Probe"]
+
+CONNECTIONS: Final = 4
+"""Over how many connections a file comes at most, if nothing else is said."""
 
 
 @attrs.frozen(kw_only=True)

@@ -6,13 +6,13 @@ import errno
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from civitai_ext._disk import is_folder
 from civitai_ext._file_names import numbered, safe_name, same_name
-from civitai_ext._verifying import is_another_size
+from civitai_ext._verifying import ROUNDED, is_another_size
 from civitai_ext.errors import InvalidFile, InvalidRequest
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from civitai_ext.hashing import FileHashes
 
 __all__ = ["Names", "Placement", "place", "target_in"]
-
-_ROUNDED: Final = 1024
-"""Bytes by which a size that the catalogue says may be wrong."""
 
 
 class Names:
@@ -172,5 +169,5 @@ def _is_same(path: Path, file: ModelFile | None, cache: Any) -> tuple[bool, File
         return False, None
     same = hashes.matches(file)
     if same is None:  # there is no hash to compare
-        return size is not None and abs(found - size) <= _ROUNDED, None
+        return size is not None and abs(found - size) <= ROUNDED, None
     return same, hashes if same else None

@@ -8,13 +8,13 @@ from typing import Final
 from civitai_ext._outputs import is_error_page
 from civitai_ext.safetensors import header_length
 
-__all__ = ["BEGINNING", "is_another_size", "why_not_a_file"]
+__all__ = ["BEGINNING", "ROUNDED", "is_another_size", "why_not_a_file"]
 
 BEGINNING: Final = 512
 """How many bytes from the beginning of a file are enough for `why_not_a_file`."""
 
-_ROUNDED: Final = 1024
-"""Bytes by which a size that the catalogue says may be wrong, and a twentieth of larger files."""
+ROUNDED: Final = 1024
+"""Bytes by which a size that the catalogue says may be wrong; of larger files it is a twentieth."""
 
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _MESSAGES: Final = frozenset({"application/json", "application/problem+json", "application/xml", "text/xml"})
@@ -67,4 +67,4 @@ def is_another_size(size: int, listed: int | None) -> bool:
     >>> is_another_size(20_000, 40_000), is_another_size(40_200, 40_000), is_another_size(5, None)
     (True, False, False)
     """
-    return listed is not None and abs(size - listed) > max(_ROUNDED, listed // 20)
+    return listed is not None and abs(size - listed) > max(ROUNDED, listed // 20)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequenc
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
-from urllib.parse import urlencode
 
 import attrs
 
@@ -28,7 +27,7 @@ from civitai_ext._choosing import check_safety, chosen_files
 from civitai_ext._disk import AsyncDisk, Exists, is_folder
 from civitai_ext._download_settings import Settings
 from civitai_ext._downloadable import (
-    CRITERIA,
+    DOWNLOADS,
     BlobRef,
     ModelRef,
     PictureRef,
@@ -267,11 +266,14 @@ class AsyncDownloads:
             for batch in in_batches(whats, _LOOKED_UP):
                 left -= len(batch)
                 found = [entry for each in await self._looked_up(batch) for entry in each]
-                jobs = {job.key: job for job in found[::-1] if isinstance(job, _Job) and job.key not in outcomes}
-                for job in reversed(jobs.values()):
+                jobs: dict[Any, _Job] = {}
+                for entry in found:
+                    if isinstance(entry, _Job) and entry.key not in outcomes:
+                        jobs.setdefault(entry.key, entry)
+                for job in jobs.values():
                     job.number = self._meter.add(job.name, None if job.file is None else job.file.size_bytes)
                 self._meter.expect(left)
-                await self._had(list(reversed(jobs.values())), outcomes, at_once)
+                await self._had(list(jobs.values()), outcomes, at_once)
                 entries += found
         finally:
             self._is_stopped = True  # in threads that nobody waits for any more
@@ -378,9 +380,7 @@ class AsyncDownloads:
             model = await self._models.get(version.model_id, **self._options)
             version = next((each for each in model.model_versions if each.id == id), version)
         if not version.files:
-            query = urlencode({CRITERIA[name]: value for name, value in asked.items()})
-            route = file_route(id, None) + (f"?{query}" if query else "")
-            job = await self._of_route(what, route)  # it says why there is nothing
+            job = await self._of_route(what, file_route(id, None, asked))  # it says why there is nothing
             job.version, job.model = version, model
             return [job]
         model_type = text(getattr(model, "type", None)) or text(getattr(version.model, "type", None))
@@ -415,26 +415,24 @@ class AsyncDownloads:
     ) -> _Job:
         id = version_id if version_id is not None else getattr(version, "id", 0)
         route = file_route(id, file)
-        job = _Job(what, route, text(file.name) or str(id), file, version, model, route)
-        try:
-            check_safety(file, allow_pickle=self._settings.allow_pickle, allow_unscanned=self._settings.allow_unscanned)
-        except CivitaiError as error:
-            job.refused = error
-        return job
+        refused = self._refusal(file)
+        return _Job(what, route, text(file.name) or str(id), file, version, model, route, refused=refused)
 
     async def _of_route(self, what: Any, route: str) -> _Job:
         """Ask what a download is about which the catalogue says nothing."""
         found = await probe(self._transport, self._url(route), timeout=self._settings.timeout)
         file = ModelFile.from_dict({"name": found.name or "file"})
-        job = _Job(what, route, text(file.name), file, route=route)
+        is_own = route.startswith((f"{DOWNLOADS}vault/", f"{DOWNLOADS}training/"))  # which is not scanned
+        return _Job(what, route, text(file.name), file, route=route, refused=self._refusal(file, is_own=is_own))
+
+    def _refusal(self, file: ModelFile, *, is_own: bool = False) -> CivitaiError | None:
+        """Give why a file must not be downloaded, if so."""
+        allow_unscanned = self._settings.allow_unscanned or is_own
         try:
-            # What is one's own is not scanned.
-            is_own = route.startswith(("/api/download/vault/", "/api/download/training/"))
-            allow_unscanned = self._settings.allow_unscanned or is_own
             check_safety(file, allow_pickle=self._settings.allow_pickle, allow_unscanned=allow_unscanned)
         except CivitaiError as error:
-            job.refused = error
-        return job
+            return error
+        return None
 
     def _url(self, route: str) -> str:
         return f"{self._transport.config.site_url}{route}"

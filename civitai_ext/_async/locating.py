@@ -13,13 +13,14 @@ from civitai_ext._async.http import AsyncStream
 from civitai_ext._async.signed_urls import refusal, with_retries
 from civitai_ext._async.transport import AsyncTransport
 from civitai_ext._config import origin_of
+from civitai_ext._downloadable import DOWNLOADS
 from civitai_ext._fetched import Place, Probe
 from civitai_ext._file_names import name_from_headers
 from civitai_ext._ranges import Version
 from civitai_ext._verifying import why_not_a_file
 from civitai_ext.errors import ApiError, CivitaiError, NotAFile, UnexpectedResponse
 
-__all__ = ["LONGEST_ERROR", "REFUSED", "AsyncLocator", "has_run_out", "no_file", "probe", "unusable"]
+__all__ = ["LONGEST_ERROR", "REFUSED", "AsyncLocator", "url_has_run_out", "no_file", "probe", "unusable"]
 
 LONGEST_ERROR: Final = 64 * 1024
 REFUSED: Final = frozenset({401, 403, 410})
@@ -76,7 +77,7 @@ class AsyncLocator:
             try:
                 found = await self._ask(url, ranged)
             except ApiError as error:
-                if renewed or url == self._source or not has_run_out(error):
+                if renewed or url == self._source or not url_has_run_out(error):
                     raise
                 renewed, url, hops = True, self._source, 0
                 continue
@@ -135,7 +136,7 @@ class AsyncLocator:
         Signed URLs can be on its own hosts too, and refuse a second credential.
         """
         site = self._transport.config.base_url("site")
-        return origin_of(url) == origin_of(site) and urlsplit(url).path.startswith("/api/download/")
+        return origin_of(url) == origin_of(site) and urlsplit(url).path.startswith(DOWNLOADS)
 
     def _token_source(self, url: str) -> str | None:
         own = self._is_own(url) and self._transport.config.may_receive_token(url)
@@ -187,7 +188,7 @@ class AsyncLocator:
             raise unusable(stream, url, "the file came compressed, which was not asked for", truncated=True)
 
 
-def has_run_out(error: CivitaiError) -> bool:
+def url_has_run_out(error: CivitaiError) -> bool:
     """Whether a signed URL was refused, as it is when its time is over."""
     if not isinstance(error, ApiError):
         return False

@@ -19,7 +19,7 @@ __all__ = ["is_beside", "write_sidecars"]
 
 _ENDINGS: Final = {"json": ".civitai.info", "readme": ".md"}
 
-_PREVIEW_WIDTH = 450  # what the site shows in lists, and so has at hand
+_PREVIEW_WIDTH: Final = 450  # what the site shows in lists, and so has at hand
 
 
 def is_beside(path: Path, kind: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 
 from civitai_ext._backoff import delay_after
 from civitai_ext._disk import Disk, Exists, is_free
-from civitai_ext._fetched import Expected, Fetched, Place, Probe
+from civitai_ext._fetched import CONNECTIONS, Expected, Fetched, Place, Probe
 from civitai_ext._hashing_along import HashingAlong
 from civitai_ext._pace import Pace
 from civitai_ext._part_files import ResumableFile
@@ -21,7 +21,7 @@ from civitai_ext._ranges import Claim, Part, Verdict, Version, judge
 from civitai_ext._redact import public_url
 from civitai_ext._signal import Signal
 from civitai_ext._sync.http import DEFAULT_TIMEOUT, Stream
-from civitai_ext._sync.locating import LONGEST_ERROR, REFUSED, Locator, has_run_out, probe, unusable
+from civitai_ext._sync.locating import LONGEST_ERROR, REFUSED, Locator, probe, unusable, url_has_run_out
 from civitai_ext._sync.media_files import OnProgress
 from civitai_ext._sync.transport import Transport
 from civitai_ext._together import Together
@@ -40,9 +40,7 @@ from civitai_ext.errors import (
 )
 from civitai_ext.hashing import FileHashes
 
-__all__ = ["CONNECTIONS", "Expected", "Fetched", "Probe", "fetch", "probe"]
-
-CONNECTIONS: Final = 4
+__all__ = ["Expected", "Fetched", "Probe", "fetch", "probe"]
 
 _BUFFER: Final = 1024 * 1024
 _WORTH_WRITING: Final = 64 * 1024
@@ -308,7 +306,7 @@ class Download:
                     if isinstance(error, ApiError) and number and not accepted and error.status in _BUSY | REFUSED:
                         round_.leave(error)  # the host does not want that many connections
                         return
-                    if has_run_out(error):
+                    if url_has_run_out(error):
                         round_.end(error)
                         return
                     if ranged and claim.at - began >= _PROGRESS:
@@ -425,7 +423,7 @@ class Download:
             return self._receive_all(place)
         except (ApiError, ConnectionFailed, UnexpectedResponse) as error:
             delay = delay_after(error, self._transport.policy, attempt, idempotent=True)
-            if delay is None and has_run_out(error) and attempt < self._transport.policy.attempts:
+            if delay is None and url_has_run_out(error) and attempt < self._transport.policy.attempts:
                 delay = 0.0
             if delay is None:
                 Disk.run(self._file.discard)
@@ -466,7 +464,6 @@ class _Round:
     Attributes:
         place: Where they fetch from.
         begun: Happens when the first of them gets something.
-        is_over: Whether they are to stop.
         over: Happens when they are to stop.
         failure: Why, if not everything is there.
         changed: Whether the file is another one now.
@@ -477,12 +474,16 @@ class _Round:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.begun = Signal()
-        self.is_over = False
         self.over = Signal()
         self.failure: CivitaiError | None = None
         self.changed = False
         self.ignored = False
         self.left = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether they are to stop."""
+        return self.over.is_set
 
     def leave(self, failure: CivitaiError) -> None:
         """Note that one of them gave up. What it was to fetch is for the next round, if no other takes it."""
@@ -496,7 +497,6 @@ class _Round:
 
     def stop(self) -> None:
         """Let all of them stop, whatever there is."""
-        self.is_over = True
         self.over.set()
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,6 @@ def models(tmp_path: Path) -> Path:
 def cache(tmp_path: Path) -> Path:
     """The file to remember in."""
     return tmp_path / "cache.db"
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -40,13 +40,6 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
 def scripted(server: FaultServer) -> Iterator[Civitai]:
     """A client of it that sends nothing again."""
     with Civitai(token=False, site_url=server.url, retry=RetryPolicy.off()) as civitai:

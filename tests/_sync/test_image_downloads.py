@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,6 @@ pytestmark = pytest.mark.anyio
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 KEY = "b2e2bdc0-e20d-4c6f-9570-570ff47af635"
 ALL = BrowsingLevel.ALL
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """A server that does what its script says: the site and the host of its images in one."""
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(server: FaultServer) -> Iterator[Civitai]:
-    """A client of it that never sleeps."""
-    with Civitai("secret-token", site_url=server.url) as civitai:
-        civitai.transport.sleep = _no_sleep
-        yield civitai
-
-
-def _no_sleep(seconds: float) -> None:
-    """Wait for nothing."""
 
 
 def content(body: bytes = PNG, media_type: str | None = "image/jpeg", **headers: str) -> Answer:
