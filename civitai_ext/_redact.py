@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-__all__ = ["MASK", "public_text", "public_url", "redacted_logs"]
+__all__ = ["MASK", "public_text", "public_url", "redacted_logs", "secrets_in"]
 
 MASK: Final = "***"
 
@@ -53,6 +53,16 @@ def public_text(text: str) -> str:
     "moved to 'https://cdn.example/f?X-Amz-Signature=***'"
     """
     return _URL.sub(lambda found: public_url(found[0]), text)
+
+
+def secrets_in(form: bytes) -> list[str]:
+    """Give the values of a form that are secret by their names.
+
+    >>> secrets_in(b"grant_type=refresh_token&refresh_token=abc%2B&client_id=me")
+    ['abc+']
+    """
+    pairs = parse_qsl(form.decode("utf-8", "replace"))
+    return [value for name, value in pairs if _SECRET_NAME.search(name) and name != "grant_type"]
 
 
 _ours: Final[ContextVar[bool]] = ContextVar("civitai_ext_request", default=False)

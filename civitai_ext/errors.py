@@ -11,11 +11,13 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     ├── ApiError                             the service answered with an error
     │   ├── BadRequest                       400
     │   ├── AuthenticationError              401
-    │   │   └── LoginRequired                the file is for those who are logged in
+    │   │   ├── LoginRequired                the file is for those who are logged in
+    │   │   └── LoginExpired                 a login cannot be renewed: log in again
     │   ├── PermissionDenied                 403
     │   │   ├── AccessDenied                 the file is for those whom its creator lets
     │   │   ├── DownloadsDisabled            the creator does not offer the file for download
     │   │   ├── EarlyAccess                  the file has to be bought, or waited for
+    │   │   ├── ScopeMissing                 the token was not given a right that this needs
     │   │   └── InsufficientBuzz             the account cannot pay for the work
     │   │       └── SpendLimitReached        … or a limit of the token or the app does not let it
     │   ├── NotFound (LookupError)           404
@@ -35,6 +37,10 @@ parent from the standard library where one fits, so that `except TimeoutError` o
     │   └── RequestTimeout (TimeoutError)    … in time
     ├── UnexpectedResponse                   an answer came that cannot be understood
     │   └── NotAFile                         … a page or a message in place of a file
+    ├── LoginFailed                          somebody tried to log in, and is not logged in
+    │   ├── LoginDenied                      … because they, or the service, said no
+    │   └── LoginTimeout (TimeoutError)      … because nobody did anything in time
+    ├── TokenStoreError                      a stored login cannot be read or written
     ├── AlreadyDownloading                   the same file is being downloaded by somebody else
     ├── Incomplete                           a file did not come as a whole; what came is kept
     ├── HashMismatch                         a file came as a whole, and is not the one that was published
@@ -64,9 +70,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from civitai_ext._redact import public_url
+
+if TYPE_CHECKING:
+    from civitai_ext.oauth.scopes import Scope
 
 __all__ = [
     "AccessDenied",
@@ -92,7 +101,11 @@ __all__ = [
     "InvalidFile",
     "InvalidRequest",
     "JobsFailed",
+    "LoginDenied",
+    "LoginExpired",
+    "LoginFailed",
     "LoginRequired",
+    "LoginTimeout",
     "NoSpace",
     "NotAFile",
     "NotFound",
@@ -103,10 +116,12 @@ __all__ = [
     "RateLimited",
     "RegionBlocked",
     "RequestTimeout",
+    "ScopeMissing",
     "ServerError",
     "ServiceOverloaded",
     "SpendLimitReached",
     "SubmissionUnclear",
+    "TokenStoreError",
     "UnexpectedResponse",
     "UnprocessableContent",
     "UnsafeFile",
@@ -209,6 +224,47 @@ class ValidationWarning(UserWarning):
 
     Turned into errors by `validate="strict"` of the call, and left out by `validate="off"`.
     """
+
+
+# ------------------------------------------------------------------------------------------------------------- logins
+
+
+class LoginFailed(CivitaiError):
+    """Somebody tried to log in, and is not logged in. Nothing was stored.
+
+    Attributes:
+        code: The name of the error, if the service gave one, such as `invalid_grant`.
+    """
+
+    code: str | None
+
+    def __init__(self, message: str = "", *, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class LoginDenied(LoginFailed):
+    """Whoever was asked to allow it said no, or the service does not let the program or the account."""
+
+
+class LoginTimeout(LoginFailed, TimeoutError):
+    """Nobody allowed it in time."""
+
+    default_hint = "Try again; `timeout` says how many seconds to wait."
+
+
+class TokenStoreError(CivitaiError):
+    """A stored login cannot be read or written. What is stored stays as it is.
+
+    Attributes:
+        path: The file, if it is one.
+    """
+
+    path: str | None
+
+    def __init__(self, message: str = "", *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
 
 
 # ------------------------------------------------------------------------------------------------------------- answers
@@ -323,6 +379,26 @@ class LoginRequired(AuthenticationError):
     """The file is only for those who are logged in (401), which is what a token does."""
 
 
+class LoginExpired(AuthenticationError):
+    """A login cannot be renewed any more: it was ended, or not used for too long (a month). Log in again.
+
+    Attributes:
+        account: The name that the login is stored under.
+    """
+
+    default_hint = "Log in again with `civitai_ext.oauth.login`."
+
+    account: str | None
+
+    def __init__(self, message: str = "", *, account: str | None = None, status: int = 401, **details: Any) -> None:
+        super().__init__(message, status=status, **details)
+        self.account = account
+
+    def describe(self) -> str:
+        """Say what is wrong with the login."""
+        return self.message or super().describe()
+
+
 class PermissionDenied(ApiError):
     """The account that the token belongs to may not do this (403)."""
 
@@ -355,6 +431,26 @@ class EarlyAccess(PermissionDenied):
     def __init__(self, message: str = "", *, deadline: datetime | None = None, **details: Any) -> None:
         super().__init__(message, **details)
         self.deadline = deadline
+
+
+class ScopeMissing(PermissionDenied):
+    """The token was not given a right that this needs (403).
+
+    Attributes:
+        missing: The rights that it lacks, as far as they are known.
+        granted: The rights that it has, if they are known.
+    """
+
+    missing: Scope
+    granted: Scope | None
+
+    def __init__(self, message: str = "", *, missing: Scope, granted: Scope | None = None, **details: Any) -> None:
+        if details.get("hint") is None:
+            wanted = f"scope {' and '.join(missing.names)}" if missing else "scope that this needs"
+            details["hint"] = f"Log in again and ask for the {wanted}, or make an API key that has it."
+        super().__init__(message, **details)
+        self.missing = missing
+        self.granted = granted
 
 
 class InsufficientBuzz(PermissionDenied):

@@ -19,7 +19,7 @@ from civitai_ext._config import Config, origin_of
 from civitai_ext._lazy import closed
 from civitai_ext._limiter import Limiter, Turn
 from civitai_ext._options import checked_headers
-from civitai_ext._redact import public_url
+from civitai_ext._redact import public_url, secrets_in
 from civitai_ext._signal import AsyncSignal
 from civitai_ext.errors import ApiError, CivitaiError, ConnectionFailed, InvalidRequest, UnexpectedResponse
 
@@ -28,6 +28,8 @@ __all__ = ["AsyncTransport"]
 T = TypeVar("T")
 
 logger: Final = logging.getLogger("civitai_ext")
+
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 class AsyncTransport:
@@ -298,13 +300,15 @@ class AsyncTransport:
         logger.debug("%s %s: %d in %.3f s", request.method, public_url(url), response.status, monotonic() - began)
         if response.status < 400 or response.status in request.answers:
             return response
-        token = self.config.token
+        secrets = [] if self.config.token is None else [str(self.config.token)]
+        if request.media_type == _FORM and isinstance(content, bytes):
+            secrets += secrets_in(content)
         return error_for(
             response,
             method=request.method,
             url=url,
             token_source=self.config.token_source if "authorization" in headers else None,
-            secrets=() if token is None else (token,),
+            secrets=secrets,
         )
 
     async def _rest(self, seconds: float) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from civitai_api.runtime import Response
 from civitai_ext import errors
 from civitai_ext._answers import error_for, unexpected
+from civitai_ext.oauth.scopes import Scope
 
 URL = "https://civitai.com/api/v1/models?limit=1"
 PROBLEM = "application/problem+json"
@@ -39,6 +40,12 @@ SAMPLES: list[errors.CivitaiError] = [
     errors.ApiError("text", **API),
     errors.BadRequest("text", issues={"limit": ["Too big"]}, **API),
     errors.AuthenticationError("text", token_source="CIVITAI_TOKEN", **API),
+    errors.LoginFailed("text", code="invalid_grant"),
+    errors.LoginDenied("text"),
+    errors.LoginTimeout("text"),
+    errors.TokenStoreError("text", path="a.json"),
+    errors.LoginExpired("text", account="alice"),
+    errors.ScopeMissing("text", missing=Scope.BUZZ_READ, granted=Scope.USER_READ, **API),
     errors.LoginRequired("text", token_source="CIVITAI_TOKEN", **API),
     errors.PermissionDenied("text", **API),
     errors.DownloadsDisabled("text", **API),
