@@ -18,6 +18,8 @@ import asyncio
 import html
 import os
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -122,15 +124,21 @@ class Site:
         secure = self.app.redirect_uri.startswith("https:")
         response.set_cookie(COOKIE, name, httponly=True, samesite="lax", secure=secure)
 
-    @property
-    def routes(self) -> list[Route]:
-        """What the pages are called."""
-        return [
+    def application(self) -> Starlette:
+        """Give the app for a server to run."""
+
+        @asynccontextmanager
+        async def lifespan(application: Starlette) -> AsyncIterator[None]:
+            async with self.app:
+                yield
+
+        routes = [
             Route("/", self.home),
             Route("/sign-in", self.sign_in),
             Route("/callback", self.callback),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
+        return Starlette(routes=routes, lifespan=lifespan)
 
 
 def page(content: str, status: int = 200) -> Response:
@@ -144,7 +152,7 @@ def main() -> None:
 
     client = AsyncApp(os.environ["CLIENT_ID"], os.environ["REDIRECT_URI"], os.environ.get("CLIENT_SECRET"))
     site = Site(client, FileStore("sign-ins"))
-    uvicorn.run(Starlette(routes=site.routes), host="127.0.0.1", port=8000)
+    uvicorn.run(site.application(), host="127.0.0.1", port=8000)
 
 
 if __name__ == "__main__":
