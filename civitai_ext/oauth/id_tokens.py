@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["claims_in", "require_joserfc"]
 
 _ALGORITHM: Final = "ES256"
-_CURVE: Final = "P-256"
 _OF_A_KEY: Final = ("kty", "crv", "x", "y", "kid", "alg", "use")
 _LONGEST_WORDS: Final = 200
 _LEEWAY: Final = 60
@@ -105,6 +104,7 @@ def _usable(keys: JsonWebKeySet) -> Iterator[ECKey]:
         data: dict[str, str | list[str]] = {
             name: value for name, value in key.to_dict().items() if name in _OF_A_KEY and isinstance(value, str)
         }
-        if data.get("crv") == _CURVE and data.get("alg", _ALGORITHM) == _ALGORITHM and data.get("use", "sig") == "sig":
+        kind = (data.get("kty"), data.get("crv"), data.get("alg", _ALGORITHM), data.get("use", "sig"))
+        if kind == ("EC", "P-256", _ALGORITHM, "sig"):
             with suppress(JoseError, ValueError, KeyError):
                 yield ECKey.import_key(data)
