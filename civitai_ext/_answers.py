@@ -336,6 +336,6 @@ def _authentication_hint(said: _Said, token_source: str | None) -> str:
         )
     first, *others = TOKEN_VARIABLES
     return (
-        f"No token was sent: pass `token`, or set {first} ({' and '.join(others)} are looked at too). "
+        f"No token was sent: pass `token`, set {first} ({' and '.join(others)} are looked at too), or log in. "
         "API keys are made at https://civitai.com/user/account."
     )

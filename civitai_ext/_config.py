@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 import attrs
@@ -15,6 +15,9 @@ import attrs
 from civitai_ext._redact import MASK
 from civitai_ext._version import __version__
 from civitai_ext.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from civitai_ext.oauth.logins import Login
 
 __all__ = ["TOKEN_VARIABLES", "Config", "Secret", "is_loopback", "origin_of"]
 
@@ -49,14 +52,15 @@ class Secret(str):
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """The hosts, the token and the user agent of a client. Made by `load`.
+    """The hosts, the credential and the user agent of a client. Made by `load`.
 
     Attributes:
         site_url: Where the Site API is, without a slash at the end.
         orchestration_url: Where the Orchestration and Generator APIs are.
         auth_url: Where OAuth is.
-        token: The token to send to these three; None to be anonymous.
+        token: The token to send to these three; None if there is a login in its place, or none.
         token_source: Where the token came from, for messages; None if there is none.
+        login: What gives the token, and renews it; None if it is one that stays, or there is none.
         user_agent: How requests name their sender.
     """
 
@@ -65,6 +69,7 @@ class Config:
     auth_url: str
     token: Secret | None = None
     token_source: str | None = None
+    login: Login | None = None
     user_agent: str
 
     @classmethod
@@ -107,6 +112,29 @@ class Config:
             user_agent=_user_agent(app),
         )._with(*next(_tokens(token, env), (None, None)))
 
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether there is nothing to say who is asking."""
+        return self.token is None and self.login is None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What is masked wherever an answer repeats it."""
+        if self.login is not None:
+            return self.login.secrets
+        return [] if self.token is None else [self.token]
+
+    def with_login(self, login: Login) -> Config:
+        """Give a copy that takes its tokens from a login.
+
+        Raises:
+            ConfigurationError: The login is for other hosts.
+        """
+        login.check_hosts(self)
+        source = f"the login {login.account!r}"
+        self._check_encryption(source)
+        return attrs.evolve(self, token=None, token_source=source, login=login)
+
     def with_token(self, token: str | Literal[False]) -> Config:
         """Give a copy with another token, or with none for False.
 
@@ -120,13 +148,16 @@ class Config:
 
     def _with(self, secret: Secret | None, source: str | None) -> Config:
         if secret is not None:
-            for url in (self.site_url, self.orchestration_url, self.auth_url):
-                if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
-                    raise ConfigurationError(
-                        f"The token from {source} would be sent unencrypted to {url}",
-                        hint="Use https, or no token; http is for servers on this machine.",
-                    )
-        return attrs.evolve(self, token=secret, token_source=source)
+            self._check_encryption(source)
+        return attrs.evolve(self, token=secret, token_source=source, login=None)
+
+    def _check_encryption(self, source: str | None) -> None:
+        for url in (self.site_url, self.orchestration_url, self.auth_url):
+            if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
+                raise ConfigurationError(
+                    f"The token from {source} would be sent unencrypted to {url}",
+                    hint="Use https, or no token; http is for servers on this machine.",
+                )
 
     def require_token(self, what: str) -> None:
         """Refuse to go on without a token where nothing is answered without one.
@@ -134,10 +165,10 @@ class Config:
         Raises:
             ConfigurationError: There is none.
         """
-        if self.token is None:
+        if self.is_anonymous:
             raise ConfigurationError(
                 f"{what} needs a token, and this client has none",
-                hint=f"Pass `token`, or set {TOKEN_VARIABLES[0]}. API keys are made at https://civitai.com/user/account.",
+                hint=f"Pass `token`, set {TOKEN_VARIABLES[0]}, or log in. API keys are made at https://civitai.com/user/account.",
             )
 
     def base_url(self, service: str) -> str:

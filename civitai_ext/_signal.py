@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["AsyncSignal", "Signal"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["AsyncOutcome", "AsyncSignal", "Outcome", "Signal"]
+
+T = TypeVar("T")
 
 
 class Signal:
@@ -52,3 +58,28 @@ class AsyncSignal:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._event.wait()
+
+
+class Outcome:
+    """What another thread comes to."""
+
+    @staticmethod
+    def of(future: Future[T]) -> T:
+        """Wait for it."""
+        while not future.done():
+            with suppress(TimeoutError):
+                future.exception(0.5)  # without a limit, Ctrl-C would not get through on Windows
+        return future.result()
+
+
+class AsyncOutcome:
+    """What a thread comes to."""
+
+    @staticmethod
+    async def of(future: Future[T]) -> T:
+        """Wait for it."""
+        if future.done():
+            return future.result()
+        import asyncio
+
+        return await asyncio.wrap_future(future)

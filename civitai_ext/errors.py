@@ -458,7 +458,7 @@ class InsufficientBuzz(PermissionDenied):
 
     default_hint = (
         "Buy or earn Buzz, or allow more kinds of it with `currencies`; an estimate shows what the work costs. "
-        "The token may have a limit of its own, too: see `buzz_limit` of `civitai.me()`."
+        "The token may have a limit of its own, too: see `budgets` of `civitai.me()`."
     )
 
 
@@ -468,7 +468,7 @@ class SpendLimitReached(InsufficientBuzz):
     The service does not always tell it from an empty account, and so it is an `InsufficientBuzz` too.
     """
 
-    default_hint = "`civitai.me()` shows the token's `buzz_limit`; wait until it is renewed, or raise it."
+    default_hint = "`civitai.me().budgets` shows the token's limits; wait until it is renewed, or raise it."
 
 
 class NotFound(ApiError, LookupError):

@@ -6,9 +6,10 @@ import threading
 from datetime import timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from civitai_ext._config import Config
+from civitai_ext._credentials import with_login
 from civitai_ext._logging import show_logs
 from civitai_ext._suffixes import MODEL_SUFFIXES
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
     from typing import Unpack
 
-    from civitai_api.site.models import CurrentUser, EnumLists
+    from civitai_api.site.models import EnumLists
     from civitai_ext._async.account import AsyncPermissions
     from civitai_ext._async.blobs import AsyncBlobs
     from civitai_ext._async.community import AsyncArticles, AsyncCollections, AsyncCreators, AsyncTags, AsyncUsers
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
     from civitai_ext._async.workflows import AsyncWorkflows
     from civitai_ext._backoff import RetryPolicy
     from civitai_ext._options import CallOptions
+    from civitai_ext.account import CurrentUser
     from civitai_ext.downloads import Download, DownloadOptions, OnDownload
     from civitai_ext.matches import Match, MatchProgress
+    from civitai_ext.oauth.logins import Login
 
 __all__ = ["AsyncCivitai"]
 
@@ -52,8 +55,10 @@ class AsyncCivitai:
 
     Args:
         token: A personal API key or an OAuth access token. Else the environment variables `CIVITAI_TOKEN`,
-            `CIVITAI_API_TOKEN` and `CIVITAI_API_KEY` are looked at; without any the client is anonymous. False makes it
-            anonymous whatever they say.
+            `CIVITAI_API_TOKEN` and `CIVITAI_API_KEY` are looked at, and then the login that is stored for these hosts;
+            without any the client is anonymous. False makes it anonymous whatever they say.
+        auth: Who is logged in, in place of a token: a `civitai_ext.oauth.Login`, or the name of an account whose login
+            is stored. It is renewed when it has to be.
         site_url: Where the Site API is; else `CIVITAI_SITE_URL`, else the real one.
         orchestration_url: Where the Orchestration and Generator APIs are; else `CIVITAI_ORCHESTRATION_URL`, else the
             real one.
@@ -72,13 +77,15 @@ class AsyncCivitai:
         config: What the arguments and the environment came to.
 
     Raises:
-        ConfigurationError: A token, a URL or `CIVITAI_LOG` cannot be used.
+        ConfigurationError: A token, a URL or `CIVITAI_LOG` cannot be used, or nobody is logged in as `auth`.
+        TokenStoreError: The login that is stored cannot be read.
     """
 
     def __init__(
         self,
         token: str | Literal[False] | None = None,
         *,
+        auth: Login | str | None = None,
         site_url: str | None = None,
         orchestration_url: str | None = None,
         auth_url: str | None = None,
@@ -91,8 +98,16 @@ class AsyncCivitai:
         transport: Any = None,
     ) -> None:
         show_logs()
-        self.config = Config.load(
-            token=token, site_url=site_url, orchestration_url=orchestration_url, auth_url=auth_url, app=app
+        self.config = with_login(
+            Config.load(
+                token=token if auth is None else False,
+                site_url=site_url,
+                orchestration_url=orchestration_url,
+                auth_url=auth_url,
+                app=app,
+            ),
+            token,
+            auth,
         )
         self._retry = retry
         self._http_options: dict[str, Any] = {
@@ -122,6 +137,7 @@ class AsyncCivitai:
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
         token: str | Literal[False] | None = None,
+        auth: Login | str | None = None,
         extra_headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Give a client with other settings that shares this one's connections, limiter and cache.
@@ -133,13 +149,21 @@ class AsyncCivitai:
             timeout: How many seconds the service may be silent before a request is given up.
             retry: When to send again what failed.
             token: Another token; False for none.
+            auth: Who is logged in, in place of a token.
             extra_headers: Headers to send with every request, besides those of copies before.
 
         Raises:
-            ConfigurationError: The token cannot be used.
+            ConfigurationError: The token cannot be used, or nobody is logged in as `auth`.
             InvalidRequest: A header is not for callers to set, such as `authorization`.
         """
-        transport = self.transport.with_options(timeout=timeout, policy=retry, token=token, extra_headers=extra_headers)
+        config = self.config
+        if token is not None:
+            config = config.with_token(token)
+        if auth is not None:
+            config = with_login(config, token, auth)
+        transport = self.transport.with_options(
+            timeout=timeout, policy=retry, config=config, extra_headers=extra_headers
+        )
         other = type(self).__new__(type(self))
         # Parts that were loaded stay behind: they run on this client's transport.
         kept = {name: value for name, value in vars(self).items() if name not in _parts(type(self))}
@@ -438,14 +462,15 @@ class AsyncCivitai:
         )
 
     async def me(self, **options: Unpack[CallOptions]) -> CurrentUser:
-        """Tell whose token it is.
+        """Tell whose token it is, what the token may do, and what may be spent with it.
 
         Raises:
             AuthenticationError: There is no token, or it is not valid.
         """
         from civitai_api.site.api.account import get_current_user
 
-        return await self.transport.call(get_current_user.request(), **options)
+        user = await self.transport.call(get_current_user.request(), **options)
+        return cast("CurrentUser", user)
 
     async def enums(self, **options: Unpack[CallOptions]) -> EnumLists:
         """Give the lists of values that the site knows now: model types, file types, base models.
@@ -525,7 +550,8 @@ class AsyncCivitai:
         await self.aclose()
 
     def __repr__(self) -> str:
-        who = f"token from {self.config.token_source}" if self.config.token is not None else "anonymous"
+        source = self.config.token_source
+        who = "anonymous" if self.config.is_anonymous else source if self.config.login else f"token from {source}"
         return f"<{type(self).__name__} {self.config.site_url}, {who}>"
 
 

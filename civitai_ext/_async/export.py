@@ -26,12 +26,15 @@ async def save_zip(transport: AsyncTransport, request: Request[Any], target: Pat
         OSError: The file cannot be written.
     """
     url = transport.url_of(request)
-    headers = transport.headers_for(url) | request.sent_headers
 
-    async def once() -> Path:
+    async def attempt(caller: dict[str, str]) -> Path:
+        headers = caller | request.sent_headers
         async with transport.http.stream("GET", url, headers=headers, timeout=transport.timeout) as stream:
             if stream.status != 200:
-                raise error_for(await stream.read(), method="GET", url=url, token_source=transport.config.token_source)
+                config = transport.config
+                raise error_for(
+                    await stream.read(), method="GET", url=url, token_source=config.token_source, secrets=config.secrets
+                )
             part = PartFile(target.parent)
             try:
                 async for chunk in stream.chunks():
@@ -48,5 +51,8 @@ async def save_zip(transport: AsyncTransport, request: Request[Any], target: Pat
                 return target
             finally:
                 await AsyncDisk.run(part.discard)
+
+    async def once() -> Path:
+        return await transport.as_caller(url, attempt)
 
     return await with_retries(transport, once)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -101,8 +102,7 @@ class AsyncLocator:
         if not self._transport.config.may_be_fetched(url):
             raise UnexpectedResponse("the URL of the file is not one to fetch", status=200, url=url)
 
-        async def once() -> Place | Response:
-            headers = self._transport.headers_for(url, authenticated=self._is_own(url))
+        async def attempt(headers: dict[str, str]) -> Place | Response:
             # HEAD is not understood everywhere, and where it is, the answer may differ from that to GET.
             asking = {**headers, "range": "bytes=0-0"} if ranged else headers
             async with self._transport.http.stream("GET", url, headers=asking, timeout=self._timeout) as stream:
@@ -110,22 +110,30 @@ class AsyncLocator:
                     return self._found(stream, url, headers)
                 answer = await stream.read(LONGEST_ERROR)
             if 300 <= answer.status < 400 or answer.status in (404, 416):
+                self._check_login(answer, url)
                 return answer
             raise self.refused(answer, url)
+
+        async def once() -> Place | Response:
+            return await self._transport.as_caller(url, attempt, authenticated=self._is_own(url))
 
         if self._is_own(url):
             return await self._transport.in_turn(url, once, what="the download")
         return await with_retries(self._transport, once)
 
+    def _check_login(self, answer: Response, url: str) -> None:
+        """Take being led to the login page for what it means."""
+        with suppress(ValueError):
+            path = urlsplit(urljoin(url, answer.headers.get("location", ""))).path
+            if path == "/login" or path.startswith("/login/"):
+                login = Response(401, {}, b'{"message": "It leads to the login page"}')
+                raise error_for(login, method="GET", url=url, token_source=self._token_source(url))
+
     def _next(self, answer: Response, url: str, location: str) -> str:
         try:
             target = urljoin(url, location)
-            path = urlsplit(target).path
         except ValueError:
             raise unexpected(answer, method="GET", url=url) from None
-        if path == "/login" or path.startswith("/login/"):
-            login = Response(401, {}, b'{"message": "It leads to the login page"}')
-            raise error_for(login, method="GET", url=url, token_source=self._token_source(url))
         if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
             raise UnexpectedResponse("it redirects to an address without encryption", status=answer.status, url=url)
         return target
@@ -148,13 +156,12 @@ class AsyncLocator:
             return unexpected(answer, method="GET", url=url)
         if not self._is_own(url):
             return refusal(answer, "GET", url, "Download it again.")
-        token = self._transport.config.token
         return error_for(
             answer,
             method="GET",
             url=url,
             token_source=self._token_source(url),
-            secrets=() if token is None else (token,),
+            secrets=self._transport.config.secrets,
         )
 
     def _found(self, stream: AsyncStream, url: str, headers: Mapping[str, str]) -> Place:

@@ -144,7 +144,7 @@ async def fetched(
     while True:
         if not transport.config.may_be_fetched(url):
             raise UnexpectedResponse("the URL of the file is not one to fetch", status=200, url=url)
-        headers = transport.headers_for(url, authenticated=False)
+        headers = transport.user_agent
         async with transport.http.stream("GET", url, headers=headers, timeout=silence) as stream:
             if stream.status == 200:
                 content = AsyncContent(stream, url)

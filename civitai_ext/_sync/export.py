@@ -27,12 +27,15 @@ def save_zip(transport: Transport, request: Request[Any], target: Path) -> Path:
         OSError: The file cannot be written.
     """
     url = transport.url_of(request)
-    headers = transport.headers_for(url) | request.sent_headers
 
-    def once() -> Path:
+    def attempt(caller: dict[str, str]) -> Path:
+        headers = caller | request.sent_headers
         with transport.http.stream("GET", url, headers=headers, timeout=transport.timeout) as stream:
             if stream.status != 200:
-                raise error_for(stream.read(), method="GET", url=url, token_source=transport.config.token_source)
+                config = transport.config
+                raise error_for(
+                    stream.read(), method="GET", url=url, token_source=config.token_source, secrets=config.secrets
+                )
             part = PartFile(target.parent)
             try:
                 for chunk in stream.chunks():
@@ -49,5 +52,8 @@ def save_zip(transport: Transport, request: Request[Any], target: Path) -> Path:
                 return target
             finally:
                 Disk.run(part.discard)
+
+    def once() -> Path:
+        return transport.as_caller(url, attempt)
 
     return with_retries(transport, once)

@@ -145,7 +145,7 @@ def fetched(
     while True:
         if not transport.config.may_be_fetched(url):
             raise UnexpectedResponse("the URL of the file is not one to fetch", status=200, url=url)
-        headers = transport.headers_for(url, authenticated=False)
+        headers = transport.user_agent
         with transport.http.stream("GET", url, headers=headers, timeout=silence) as stream:
             if stream.status == 200:
                 content = Content(stream, url)

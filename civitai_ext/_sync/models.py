@@ -141,11 +141,11 @@ class Models:
         """
         checked_options(options)
         for name, asked in (("favorites", favorites), ("hidden", hidden), ("followed", followed)):
-            if asked and self._transport.config.token is None:
+            if asked and self._transport.config.is_anonymous:
                 raise InvalidRequest(
                     f"{name}=True is about the caller, and there is no token", hint="Set CIVITAI_TOKEN."
                 )
-        if availability == "Private" and (username is None or self._transport.config.token is None):
+        if availability == "Private" and (username is None or self._transport.config.is_anonymous):
             raise InvalidRequest("availability is 'Private', which needs a token and your own `username`")
         if a_text("username", username) is not None and not _SLUG.search(username or ""):
             raise InvalidRequest(f"username is {username!r}, of which the service would keep nothing")

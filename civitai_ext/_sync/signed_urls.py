@@ -64,7 +64,7 @@ def send_signed(
     """
     if not transport.config.may_be_fetched(url):
         raise UnexpectedResponse("the address to upload to is not one to trust", status=200, url=url)
-    sent = transport.headers_for(url, authenticated=False) | dict(headers)
+    sent = transport.user_agent | dict(headers)
     silence = transport.timeout if timeout is None else timeout
 
     def once() -> Response:

@@ -7,7 +7,7 @@ import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 
@@ -15,14 +15,21 @@ from civitai_api.runtime import Request, Response, UnexpectedAnswer
 from civitai_ext._answers import error_for, unexpected
 from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled, pause_after
 from civitai_ext._cache import may_be_kept
-from civitai_ext._config import Config, origin_of
+from civitai_ext._config import Config, Secret, origin_of
 from civitai_ext._lazy import closed
 from civitai_ext._limiter import Limiter, Turn
 from civitai_ext._options import checked_headers
 from civitai_ext._redact import public_url, secrets_in
-from civitai_ext._signal import Signal
+from civitai_ext._signal import Outcome, Signal
 from civitai_ext._sync.http import Http
-from civitai_ext.errors import ApiError, CivitaiError, ConnectionFailed, InvalidRequest, UnexpectedResponse
+from civitai_ext.errors import (
+    ApiError,
+    AuthenticationError,
+    CivitaiError,
+    ConnectionFailed,
+    InvalidRequest,
+    UnexpectedResponse,
+)
 
 __all__ = ["Transport"]
 
@@ -78,13 +85,12 @@ class Transport:
         *,
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
-        token: str | Literal[False] | None = None,
+        config: Config | None = None,
         extra_headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Give a copy with other settings, on the same connections, limiter and cache. What is None stays as it is.
 
         Raises:
-            ConfigurationError: The token cannot be used.
             InvalidRequest: A header is not for callers to set.
         """
         other = copy.copy(self)
@@ -92,8 +98,8 @@ class Transport:
             other.timeout = timeout
         if policy is not None:
             other.policy = policy
-        if token is not None:
-            other.config = self.config.with_token(token)
+        if config is not None:
+            other.config = config
         if extra_headers is not None:
             other._extra_headers = {**self._extra_headers, **checked_headers(extra_headers)}
         return other
@@ -108,12 +114,51 @@ class Transport:
             raise InvalidRequest(f"The path of {request.operation} does not begin with a slash")
         return self.config.base_url(request.service) + request.target
 
-    def headers_for(self, url: str, *, authenticated: bool = True) -> dict[str, str]:
-        """Give the headers that say who is asking: the user agent, and the token if `url` may receive it."""
-        headers = {"user-agent": self.config.user_agent}
-        if authenticated and self.config.token is not None and self.config.may_receive_token(url):
-            headers["authorization"] = f"Bearer {self.config.token}"
-        return headers
+    @property
+    def user_agent(self) -> dict[str, str]:
+        """The header that says which program is asking, and nothing of who does."""
+        return {"user-agent": self.config.user_agent}
+
+    def knows_caller(self, url: str) -> bool:
+        """Tell whether what is asked there can be asked in somebody's name."""
+        return not self.config.is_anonymous and self.config.may_receive_token(url)
+
+    def as_caller(self, url: str, attempt: Callable[[dict[str, str]], T], *, authenticated: bool = True) -> T:
+        """Do something in the name of the caller, once more with a new token if the one of a login is refused.
+
+        Args:
+            url: What is asked; it has to be one that may receive the token, else none is sent.
+            attempt: Does it, with the headers that say who is asking.
+            authenticated: Whether to say who is asking.
+
+        Raises:
+            LoginExpired: The login cannot be renewed.
+            CivitaiError: What `attempt` raised in the end, or why the login could not be renewed now.
+        """
+        login = self.config.login
+        if login is None or not authenticated or not self.knows_caller(url):
+            token = self.config.token if authenticated and self.knows_caller(url) else None
+            return attempt(self._headers(token))
+        token = login.given(Outcome.of(login.renewal()))
+        try:
+            result = attempt(self._headers(token))
+        except AuthenticationError:
+            if not login.can_be_renewed(token):
+                raise
+        else:
+            login.accepted(token)
+            return result
+        token = login.given(Outcome.of(login.renewal(refused=token)))
+        try:
+            result = attempt(self._headers(token))
+        except AuthenticationError:
+            login.can_be_renewed(token)
+            raise
+        login.accepted(token)
+        return result
+
+    def _headers(self, token: Secret | None) -> dict[str, str]:
+        return self.user_agent | ({} if token is None else {"authorization": f"Bearer {token}"})
 
     def send(
         self,
@@ -151,20 +196,23 @@ class Transport:
         if extra_query:
             more = attrs.evolve(request, query=extra_query).target.partition("?")[2]
             url += ("&" if "?" in url else "?") + more if more else ""
-        headers = {"accept": "application/json", **self.headers_for(url, authenticated=request.authenticated)}
-        headers |= request.sent_headers
         extra = {**self._extra_headers, **checked_headers(extra_headers or {})}
-        headers |= extra
-        public = not extra and may_be_kept(request, url, authorized="authorization" in headers)
+        others = request.sent_headers | extra
+        authorized = request.authenticated and self.knows_caller(url)
+        public = not extra and may_be_kept(request, url, authorized=authorized)
         whole = _body_of(request) if content is None else None
         silence = self.timeout if timeout is None else timeout
 
-        def once() -> Response:
+        def attempt(headers: dict[str, str]) -> Response:
             body = whole if content is None else content()
+            headers = {"accept": "application/json", **headers, **others}
             outcome = self._try(request, url, headers, body, silence, public)
             if isinstance(outcome, Response):
                 return outcome
             raise outcome
+
+        def once() -> Response:
+            return self.as_caller(url, attempt, authenticated=request.authenticated)
 
         return self.in_turn(url, once, what=request.operation, policy=policy, idempotent=request.idempotent, held=held)
 
@@ -299,7 +347,7 @@ class Transport:
         logger.debug("%s %s: %d in %.3f s", request.method, public_url(url), response.status, monotonic() - began)
         if response.status < 400 or response.status in request.answers:
             return response
-        secrets = [] if self.config.token is None else [str(self.config.token)]
+        secrets = self.config.secrets
         if request.media_type == _FORM and isinstance(content, bytes):
             secrets += secrets_in(content)
         return error_for(
@@ -308,6 +356,7 @@ class Transport:
             url=url,
             token_source=self.config.token_source if "authorization" in headers else None,
             secrets=secrets,
+            granted=None if self.config.login is None else self.config.login.scopes,
         )
 
     def _rest(self, seconds: float) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Emulator", "EmulatorError"]
 
-_EXTRA = ("PIL", "starlette", "uvicorn")
+_EXTRA = ("PIL", "cronsim", "joserfc", "starlette", "uvicorn")
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=int, default=8765, help="port to listen on, 0 for a free one (default: %(default)s)"
     )
+    parser.add_argument(
+        "--auth-port", type=int, help="port of the accounts service (default: the one after --port, or a free one)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="chooses the catalogue (default: %(default)s)")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="how fast time passes, 0 stops it (default: %(default)s)"
@@ -45,7 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: over.set())
     try:
         emulator = Emulator(
-            options.port, options.host, seed=options.seed, speed=options.speed, models=options.models
+            options.port,
+            options.host,
+            auth_port=options.auth_port,
+            seed=options.seed,
+            speed=options.speed,
+            models=options.models,
         ).start()
     except (EmulatorError, ValueError) as error:
         parser.error(str(error))

@@ -10,13 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from civitai_ext.emulator.answers import RefusalError, problem
 from civitai_ext.emulator.fault_middleware import FaultMiddleware
 from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.generator import job_routes, usage_routes
 from civitai_ext.emulator.journal import JournalMiddleware
+from civitai_ext.emulator.oauth.routes import FORMER_ROUTES, SERVICE
 from civitai_ext.emulator.orchestration import blob_routes, catalogue_routes, workflow_routes
 from civitai_ext.emulator.site import (
     articles,
@@ -37,17 +39,35 @@ from civitai_ext.emulator.site import (
 from civitai_ext.emulator.world import World
 
 
-def make_app(world: World, faults: Faults, transport_of: Callable[[Scope], asyncio.Transport | None]) -> Starlette:
+class _AtPort(BaseRoute):
+    """Whatever comes in at a port of its own: the accounts service is another host than the rest."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        server = scope.get("server")
+        return (Match.FULL if server and server[1] == self._port else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await SERVICE(scope, receive, send)
+
+
+def make_app(
+    world: World, faults: Faults, transport_of: Callable[[Scope], asyncio.Transport | None], *, auth_port: int
+) -> Starlette:
     """Assemble the ASGI application of one world.
 
     Args:
         world: What is served.
         faults: What goes wrong on purpose.
         transport_of: Finds what carries the connection of a request, while there is one.
+        auth_port: The port at which the accounts service is.
 
     """
     app = Starlette(
         routes=[
+            _AtPort(auth_port),
             *models.ROUTES,
             *versions.ROUTES,
             *images.ROUTES,
@@ -67,6 +87,7 @@ def make_app(world: World, faults: Faults, transport_of: Callable[[Scope], async
             *catalogue_routes.ROUTES,
             *job_routes.ROUTES,
             *usage_routes.ROUTES,
+            *FORMER_ROUTES,
         ],
         middleware=[
             Middleware(JournalMiddleware, journal=world.journal),

@@ -28,6 +28,8 @@ _STORAGE_ERRORS = {
     416: ("InvalidRange", "The requested range is not satisfiable"),
     503: ("SlowDown", "Try again"),
 }
+_ACCOUNTS = ("/api/auth/", "/.well-known/", "/login")
+_ACCOUNTS_ERRORS = {400: "invalid_request", 401: "invalid_token", 403: "access_denied", 429: "rate_limited"}
 _RANGE = re.compile(rb"bytes=(\d+)-(\d*)")
 _DATE_AHEAD = timedelta(seconds=2)
 
@@ -229,6 +231,8 @@ def _error(fault: Fault, path: str) -> Response:
         return storage_error(status, *_STORAGE_ERRORS.get(status, ("Error", "Try again")))
     if path.startswith(("/v1/", "/v2/")):
         return problem(status)
+    if path.startswith(_ACCOUNTS):
+        return answer({"error": _ACCOUNTS_ERRORS.get(status, "server_error")}, status)
     return answer(_site_error(status, path), status)
 
 

@@ -30,6 +30,17 @@ class Identifiers:
         with self._lock:
             return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
+    def hexadecimal(self, length: int) -> str:
+        """Make a new secret: so many hexadecimal digits."""
+        with self._lock:
+            return "".join(self._random.choices("0123456789abcdef", k=length))
+
+    def user_code(self) -> str:
+        """Make a new code that is easy to type: `XXXX-XXXX`."""
+        with self._lock:
+            letters = "".join(self._random.choices("BCDFGHJKLMNPQRSTVWXZ", k=8))
+            return f"{letters[:4]}-{letters[4:]}"
+
     def number(self) -> int:
         """Make a new number that fits a generation seed: 32 bits."""
         with self._lock:

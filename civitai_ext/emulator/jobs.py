@@ -23,6 +23,7 @@ from civitai_ext.emulator.catalogue import Catalogue
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.ledger import COLOURS, Transaction
+from civitai_ext.emulator.spending import Purse
 from civitai_ext.emulator.steps import Ending, Faults, Input, Workplace
 from civitai_ext.emulator.templates import parse_duration
 
@@ -81,6 +82,7 @@ class Job:
     id: str
     number: int
     account: Account
+    purse: Purse
     template: JobTemplate
     created_at: datetime
     course: list[Event]
@@ -131,21 +133,21 @@ class Jobs:
         self._by_id: dict[str, Job] = {}
         self._submissions: list[Submission] = []
 
-    def preview(self, account: Account, templates: Iterable[JobTemplate]) -> list[Job]:
+    def preview(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         """Price jobs without running them."""
-        return self._make(account, templates)
+        return self._make(account, templates, purse)
 
-    def submit(self, account: Account, templates: Iterable[JobTemplate]) -> list[Job]:
-        """Charge for jobs and set them going.
+    def submit(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
+        """Charge a purse for jobs and set them going.
 
         Raises:
             InsufficientBuzzError: The account cannot pay for all; nothing is kept.
 
         """
-        jobs = self._make(account, templates)
-        account.ledger.split(sum(job.template.price for job in jobs), COLOURS)
+        jobs = self._make(account, templates, purse)
+        purse.split(sum(job.template.price for job in jobs), COLOURS)
         for job in jobs:
-            job.transactions = account.ledger.charge(job.template.price, COLOURS, workflow_id=job.id, at=job.created_at)
+            job.transactions = purse.charge(job.template.price, COLOURS, workflow_id=job.id, at=job.created_at)
             self._by_id[job.id] = job
         self._submissions.append(Submission(len(self._submissions) + 1, account, self._clock.now(), jobs))
         return jobs
@@ -217,7 +219,7 @@ class Jobs:
             return
         job.settled = True
         if last.type != "Succeeded":
-            job.account.ledger.refund(job.template.price, job.transactions, workflow_id=job.id, at=last.at)
+            job.purse.refund(job.template.price, job.transactions, workflow_id=job.id, at=last.at)
         elif job.blob_key is not None:
             given = job.template.given
             place = Workplace(
@@ -233,7 +235,7 @@ class Jobs:
             )
             job.blob = job_kinds.picture(job.template.kind, given, place)
 
-    def _make(self, account: Account, templates: Iterable[JobTemplate]) -> list[Job]:
+    def _make(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         now, jobs = self._clock.now(), []
         for template in templates:
             for _ in range(template.quantity):
@@ -244,6 +246,7 @@ class Jobs:
                         id=id_,
                         number=next(self._numbers),
                         account=account,
+                        purse=purse,
                         template=template,
                         created_at=now,
                         course=_course(template, now),

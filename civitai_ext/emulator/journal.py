@@ -31,7 +31,7 @@ class Exchange:
         query: Names and values in the order sent, without `token`.
         status: The status of the answer; of one that was lost on its way, the status it had.
         credential: Where a credential was sent, if one was. The credential itself is not kept.
-        body: The body if it was JSON, else `None`.
+        body: The body if it was JSON, else `None`; never that of a request to the accounts service.
         fault: What went wrong on purpose, if something did: a kind of fault.
         range: The header `Range`, if there was one: which bytes of a file were asked for.
 
@@ -63,7 +63,8 @@ class JournalMiddleware:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        keeps_body = b"json" in headers.get(b"content-type", b"")
+        # What is sent to the accounts service holds secrets.
+        keeps_body = b"json" in headers.get(b"content-type", b"") and not scope["path"].startswith("/api/auth/")
         body = bytearray()
 
         async def listen() -> Message:

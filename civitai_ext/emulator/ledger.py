@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -18,6 +18,14 @@ DEFAULT_BALANCE: Mapping[str, int] = {"blue": 500, "green": 0, "yellow": 10_000}
 
 class InsufficientBuzzError(Exception):
     """The allowed colours together do not hold the amount."""
+
+
+@dataclass
+class Room:
+    """How much may still be spent of some colours together."""
+
+    left: int
+    colours: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -62,31 +70,37 @@ class Ledger:
         """The Buzz of all colours together."""
         return sum(self.balance.values())
 
-    def split(self, amount: int, colours: Sequence[str]) -> list[tuple[str, int]]:
-        """Share an amount out over the colours, in their order.
+    def split(self, amount: int, colours: Sequence[str], rooms: Sequence[Room] = ()) -> list[tuple[str, int]]:
+        """Share an amount out over the colours, in their order, and use the rooms up that it fits in.
 
         Raises:
-            InsufficientBuzzError: The colours do not hold enough.
+            InsufficientBuzzError: The colours do not hold enough, or the rooms do not.
 
         """
         parts = []
         for colour in colours:
-            part = min(amount, self.balance[colour])
+            own = [room for room in rooms if colour in room.colours]
+            part = min(amount, self.balance[colour], *(room.left for room in own))
             if part:
                 parts.append((colour, part))
                 amount -= part
+                for room in own:
+                    room.left -= part
         if amount:
             raise InsufficientBuzzError
         return parts
 
-    def charge(self, amount: int, colours: Sequence[str], *, workflow_id: str, at: datetime) -> list[Transaction]:
+    def charge(
+        self, amount: int, colours: Sequence[str], *, workflow_id: str, at: datetime, rooms: Sequence[Room] = ()
+    ) -> list[Transaction]:
         """Take an amount, split over the colours as needed.
 
         Raises:
-            InsufficientBuzzError: The colours do not hold enough; nothing is taken.
+            InsufficientBuzzError: The colours do not hold enough, or the rooms do not; nothing is taken.
 
         """
-        return [self._move("debit", part, colour, workflow_id, at) for colour, part in self.split(amount, colours)]
+        parts = self.split(amount, colours, rooms)
+        return [self._move("debit", part, colour, workflow_id, at) for colour, part in parts]
 
     def refund(
         self, amount: int, charged: Iterable[Transaction], *, workflow_id: str, at: datetime

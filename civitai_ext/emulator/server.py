@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from civitai_ext.emulator.accounts import Account, Accounts
+from civitai_ext.emulator.accounts import Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
 from civitai_ext.emulator.callbacks import Callbacks, Delivery
@@ -32,10 +32,11 @@ from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
+from civitai_ext.emulator.oauth.service import OAuth
 from civitai_ext.emulator.oddities import LARGE, add_oddities
 from civitai_ext.emulator.signing import Signer
 from civitai_ext.emulator.uploads import CHUNK, Uploads
-from civitai_ext.emulator.vaults import QUOTAS_KB, Vaults
+from civitai_ext.emulator.vaults import Vaults
 from civitai_ext.emulator.workflows import Workflows
 from civitai_ext.emulator.world import World
 
@@ -54,7 +55,7 @@ class EmulatorError(RuntimeError):
 
 
 class Emulator:
-    """A local server that stands in for Civitai: catalogue, downloads, generation, blobs.
+    """A local server that stands in for Civitai: catalogue, downloads, generation, blobs, accounts.
 
     Use it as a context manager, synchronous or asynchronous, or call `start` and `close`. Everything it answers follows
     from the seed and from what it was asked before; every answer says `Server: civitai-ext-emulator`. What it pins is
@@ -65,6 +66,7 @@ class Emulator:
     Args:
         port: The port to listen on; 0 takes a free one.
         host: The address to listen on.
+        auth_port: The port of the accounts service; the one after `port` by default, or a free one if that is 0.
         seed: Chooses the catalogue and all identifiers.
         speed: How fast time passes. At 1, an image takes some seconds; at 0, time stands still until `clock.advance`.
         models: The size of the catalogue.
@@ -89,6 +91,7 @@ class Emulator:
         port: int = 0,
         host: str = "127.0.0.1",
         *,
+        auth_port: int | None = None,
         seed: int = 1,
         speed: float = 1.0,
         models: int = 200,
@@ -100,24 +103,24 @@ class Emulator:
         large_file: int = LARGE,
         download_quota: int | None = None,
     ) -> None:
-        if tier is not None and tier not in QUOTAS_KB:
-            raise ValueError(f"there is no membership {tier!r}; there are {', '.join(QUOTAS_KB)}")
         if large_file < 0:
             raise ValueError("large_file is a length: 0 or more")
         self._port = port
+        self._auth_port = auth_port
         self._host = host
         self._seed = seed
         identifiers = Identifiers(seed)
         self._identifiers = identifiers
-        self._account = Account(
-            id=1, username="emulated", email="emulated@example.com", token=token, tier=tier,
-            ledger=Ledger(balance, identifiers),
-        )  # fmt: skip
+        self.clock = Clock(speed=speed, start=start)
+        """The time of the emulator; `advance` moves it."""
+        self.accounts = Accounts(self.clock, identifiers)
+        """Who has an account; `add` makes further ones, `add_key` further API keys."""
+        self._account = self.accounts.add("emulated", token=token, tier=tier, balance=balance)
+        self.oauth = OAuth(self.clock, self.accounts, identifiers, seed, lambda: self.auth_url)
+        """The accounts service: its clients and switches, and users who `approve` and `deny`."""
         self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
         self._oddities = add_oddities(self._catalogue, large=large_file)
         self._download_quota = download_quota
-        self.clock = Clock(speed=speed, start=start)
-        """The time of the emulator; `advance` moves it."""
         self.journal: Journal = deque(maxlen=_JOURNAL_LENGTH)
         """The requests that came in, oldest first, with the statuses they were answered with."""
         self.callbacks = Callbacks(self.clock)
@@ -127,7 +130,7 @@ class Emulator:
         """What goes wrong on purpose: nothing, until something is added."""
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
 
     @property
     def ledger(self) -> Ledger:
@@ -162,12 +165,7 @@ class Emulator:
             EmulatorError: It has not started.
 
         """
-        if self._socket is None:
-            raise EmulatorError("the emulator is not running: use it in a with statement, or call start()")
-        host, port = self._socket.getsockname()[:2]
-        if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
-            host = "127.0.0.1"
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self._origins()[0]
 
     @property
     def site_url(self) -> str:
@@ -181,8 +179,8 @@ class Emulator:
 
     @property
     def auth_url(self) -> str:
-        """The origin of the accounts service. Nothing answers there yet."""
-        return self.url
+        """The origin of the accounts service, which has a port of its own."""
+        return self._origins()[1]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -203,14 +201,21 @@ class Emulator:
         """
         if self._thread is not None:
             raise EmulatorError("the emulator runs already")
+        auth_port = self._auth_port
+        if auth_port is None:
+            auth_port = self._port + 1 if self._port else 0
+        site = _listen(self._host, self._port)
         try:
-            self._socket = _listen(self._host, self._port)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise EmulatorError(f"cannot listen on {self._host}:{self._port}: {reason}") from error
-        self._server = _Server(make_app(self._world(self.url), self.faults, self._transport_of), self.callbacks)
+            self._sockets = [site, _listen(self._host, auth_port, " for accounts; choose another with auth_port")]
+        except EmulatorError:
+            site.close()
+            raise
+        app = make_app(
+            self._world(self.url), self.faults, self._transport_of, auth_port=self._sockets[1].getsockname()[1]
+        )
+        self._server = _Server(app, self.callbacks)
         self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="civitai-ext-emulator", daemon=True
+            target=self._server.run, args=(self._sockets,), name="civitai-ext-emulator", daemon=True
         )
         self._thread.start()
         if not self._server.ready.wait(_START_SECONDS):
@@ -225,9 +230,10 @@ class Emulator:
             self._server.stop()
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS)
-        if self._socket is not None:
-            self._socket.close()
-        self._server = self._thread = self._socket = None
+        for listening in self._sockets:
+            listening.close()
+        self._server = self._thread = None
+        self._sockets = []
 
     def _world(self, origin: str) -> World:
         signer = Signer(self._seed)
@@ -235,7 +241,8 @@ class Emulator:
         return World(
             origin=origin,
             clock=self.clock,
-            accounts=Accounts(self._account),
+            accounts=self.accounts,
+            oauth=self.oauth,
             catalogue=self._catalogue,
             signer=signer,
             blobs=blobs,
@@ -256,9 +263,15 @@ class Emulator:
     def _transport_of(self, scope: Scope) -> asyncio.Transport | None:
         """Find what carries the connection that a request came in by, unless it has gone."""
         for connection in list(self._server.server_state.connections) if self._server else ():
-            if isinstance(connection, H11Protocol) and connection.client == scope["client"]:
+            if isinstance(connection, H11Protocol) and _ends(connection) == (scope["client"], scope["server"]):
                 return connection.transport
         return None
+
+    def _origins(self) -> list[str]:
+        """Tell where the site and the accounts service are."""
+        if not self._sockets:
+            raise EmulatorError("the emulator is not running: use it in a with statement, or call start()")
+        return [_origin(listening) for listening in self._sockets]
 
     def __enter__(self) -> Self:
         return self.start()
@@ -277,8 +290,33 @@ class Emulator:
         await asyncio.to_thread(self.close)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket to listen on."""
+def _ends(connection: H11Protocol) -> tuple[object, object]:
+    """Tell between which addresses a connection is: a caller's port may lead to both of ours."""
+    return connection.client, connection.server
+
+
+def _origin(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listen(host: str, port: int, purpose: str = "") -> socket.socket:
+    """Open a socket to listen on.
+
+    Raises:
+        EmulatorError: The address cannot be listened on.
+
+    """
+    try:
+        return _bound(host, port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EmulatorError(f"cannot listen on {host}:{port}{purpose}: {reason}") from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
     kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
     family, *_, address = socket.getaddrinfo(host, None, type=kind, proto=protocol)[0]
     # With the protocol left at 0, asyncio would not switch Nagle's algorithm off: 40 ms for every answer.

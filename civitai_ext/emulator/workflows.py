@@ -19,6 +19,7 @@ from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.ledger import InsufficientBuzzError, Transaction
 from civitai_ext.emulator.references import ARGUMENTS, UnresolvedError, resolve
+from civitai_ext.emulator.spending import Purse
 from civitai_ext.emulator.steps import KINDS, Ending, Input, Part, StepFailedError, Workplace, blobs_in, wrong_in
 from civitai_ext.emulator.templates import StepTemplate, Template
 
@@ -111,6 +112,7 @@ class Workflow:
     id: str | None
     number: int
     account: Account
+    purse: Purse
     template: Template
     steps: list[Step]
     created_at: datetime
@@ -180,29 +182,29 @@ class Workflows:
             self.refresh(workflow)
         return workflow
 
-    def preview(self, account: Account, template: Template) -> Workflow:
+    def preview(self, account: Account, template: Template, purse: Purse) -> Workflow:
         """Price a workflow without running it. Its `externalId` is taken all the same, as the service does it."""
-        workflow = self._make(account, template, id_=None)
+        workflow = self._make(account, template, purse, id_=None)
         try:
-            workflow.planned = account.ledger.split(template.bill.total, template.colours)
+            workflow.planned = purse.split(template.bill.total, template.colours)
             workflow.insufficient = False
         except InsufficientBuzzError:
             workflow.planned = [(template.colours[0] if template.colours else "yellow", template.bill.total)]
             workflow.insufficient = True
         return workflow
 
-    def submit(self, account: Account, template: Template, *, listed: bool = True) -> Workflow:
-        """Charge for a workflow and set it going.
+    def submit(self, account: Account, template: Template, purse: Purse, *, listed: bool = True) -> Workflow:
+        """Charge a purse for a workflow and set it going.
 
         Raises:
             InsufficientBuzzError: The account cannot pay; nothing is kept.
 
         """
-        account.ledger.split(template.bill.total, template.colours)
+        purse.split(template.bill.total, template.colours)
         id_ = self._identifiers.make("wf")
-        workflow = self._make(account, template, id_=id_)
+        workflow = self._make(account, template, purse, id_=id_)
         workflow.listed = listed
-        workflow.transactions = account.ledger.charge(
+        workflow.transactions = purse.charge(
             template.bill.total, template.colours, workflow_id=id_, at=workflow.created_at
         )
         self._by_id[id_] = workflow
@@ -253,11 +255,11 @@ class Workflows:
             sign = 1 if transaction.type == "debit" else -1
             paid[transaction.account] = paid.get(transaction.account, 0) + sign * transaction.amount
         amount = sum(part for colour, part in paid.items() if colour != "yellow")
-        ledger, id_, now = workflow.account.ledger, workflow.id or "", self._clock.now()
-        ledger.split(amount, ["yellow"])
+        purse, id_, now = workflow.purse, workflow.id or "", self._clock.now()
+        purse.split(amount, ["yellow"])
         others = [transaction for transaction in workflow.transactions if transaction.account != "yellow"]
-        workflow.transactions += ledger.refund(amount, others, workflow_id=id_, at=now)
-        workflow.transactions += ledger.charge(amount, ["yellow"], workflow_id=id_, at=now)
+        workflow.transactions += purse.refund(amount, others, workflow_id=id_, at=now)
+        workflow.transactions += purse.charge(amount, ["yellow"], workflow_id=id_, at=now)
         workflow.allow_mature = True
         for blob in workflow.blobs:
             blob.withheld = False
@@ -373,7 +375,7 @@ class Workflows:
         amount = step.template.price.total
         if all(other.refunded for other in workflow.steps):
             amount += workflow.template.bill.total - workflow.template.bill.subtotal
-        workflow.transactions += workflow.account.ledger.refund(
+        workflow.transactions += workflow.purse.refund(
             amount, workflow.transactions, workflow_id=workflow.id or "", at=at
         )
 
@@ -398,11 +400,12 @@ class Workflows:
             return [self.show(value, hide_mature=hide_mature) for value in output]
         return output
 
-    def _make(self, account: Account, template: Template, *, id_: str | None) -> Workflow:
+    def _make(self, account: Account, template: Template, purse: Purse, *, id_: str | None) -> Workflow:
         workflow = Workflow(
             id=id_,
             number=next(self._numbers),
             account=account,
+            purse=purse,
             template=template,
             steps=[
                 Step(step, dict(step.metadata), self._identifiers.number(), step.input, self._identifiers.uuid())

@@ -17,6 +17,7 @@ from civitai_ext.emulator.directory import Directory
 from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.limits import Allowance
+from civitai_ext.emulator.oauth.service import OAuth
 from civitai_ext.emulator.signing import Signer
 from civitai_ext.emulator.uploads import Uploads
 from civitai_ext.emulator.vaults import Vaults
@@ -51,6 +52,7 @@ class World:
     directory: Directory
     vaults: Vaults
     uploads: Uploads
+    oauth: OAuth
     minute: Allowance
     hour: Allowance
     day: Allowance

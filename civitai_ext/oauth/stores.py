@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from typing import Final
 
 from civitai_ext.oauth.tokens import StoredLogin
 
-__all__ = ["MemoryStore", "TokenStore"]
+__all__ = ["DEFAULT_ACCOUNT", "MemoryStore", "TokenStore"]
+
+DEFAULT_ACCOUNT: Final = "default"
+"""The name of the account that a login is stored under where none is given."""
 
 
 class TokenStore(ABC):

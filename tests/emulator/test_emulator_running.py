@@ -51,7 +51,7 @@ def test_it_names_the_variables_that_point_a_client_at_it(emulator: Emulator) ->
     assert emulator.environment == {
         "CIVITAI_SITE_URL": emulator.url,
         "CIVITAI_ORCHESTRATION_URL": emulator.url,
-        "CIVITAI_AUTH_URL": emulator.url,
+        "CIVITAI_AUTH_URL": emulator.auth_url,
         "CIVITAI_TOKEN": "test-token",
     }
 

@@ -16,12 +16,12 @@ MOST_CHARACTERS = 8000
 """How long the query of a request may be."""
 
 
-def consumer(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Make an endpoint that needs a bearer token, and a query of bearable length."""
+def consumer(handler: Handler, *, needs: int | None = None) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint that needs a bearer token, and a query of bearable length; see `authorized`."""
 
     async def checked(request: Request, world: World, caller: Account) -> Response:
         if len(request.url.query) > MOST_CHARACTERS:
             return problem(414)
         return await handler(request, world, caller)
 
-    return authorized(checked)
+    return authorized(checked, needs=needs)

@@ -16,7 +16,8 @@ from civitai_ext.emulator.generator.access import consumer
 from civitai_ext.emulator.generator.shapes import job_json, jobs_json, preview_json
 from civitai_ext.emulator.jobs import InvalidJobError, Job, parse_jobs, token_of
 from civitai_ext.emulator.ledger import InsufficientBuzzError
-from civitai_ext.emulator.orchestration.access import boolean_parameter, json_body
+from civitai_ext.emulator.orchestration.access import boolean_parameter, json_body, purse_of
+from civitai_ext.emulator.scopes import AI_SERVICES_READ
 from civitai_ext.emulator.world import World
 
 LONGEST_WAIT = 600
@@ -34,10 +35,10 @@ async def _submit(request: Request, world: World, caller: Account) -> Response:
     except InvalidJobError as error:
         refuse_problem(400, errors=error.faults)
     if boolean_parameter(request, "whatif"):
-        jobs = world.jobs.preview(caller, templates)
+        jobs = world.jobs.preview(caller, templates, purse_of(request))
         return answer({"token": token_of(jobs), "jobs": [preview_json(job) for job in jobs]})
     try:
-        jobs = world.jobs.submit(caller, templates)
+        jobs = world.jobs.submit(caller, templates, purse_of(request))
     except InsufficientBuzzError:
         refuse("Not enough Buzz to run these jobs", 403)
     return await _answer_jobs(world, jobs, waits=waits, detailed=detailed)
@@ -161,7 +162,7 @@ ROUTES = [
     Route(_JOBS, consumer(_get_by_token), methods=["GET"]),
     Route(_JOBS, consumer(_taint_by_token), methods=["PUT"]),
     Route(_JOBS, consumer(_cancel_by_token), methods=["DELETE"]),
-    Route(f"{_JOBS}/query", consumer(_query), methods=["POST"]),
+    Route(f"{_JOBS}/query", consumer(_query, needs=AI_SERVICES_READ), methods=["POST"]),
     Route(f"{_JOBS}/{{job}}", consumer(_get), methods=["GET"]),
     Route(f"{_JOBS}/{{job}}", consumer(_taint_one), methods=["PUT"]),
     Route(f"{_JOBS}/{{job}}", consumer(_cancel_one), methods=["DELETE"]),

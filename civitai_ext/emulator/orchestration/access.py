@@ -12,8 +12,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from civitai_ext.emulator.accounts import Account
+from civitai_ext.emulator.accounts import Account, Credential
 from civitai_ext.emulator.answers import RefusalError, refuse_problem
+from civitai_ext.emulator.scopes import AI_SERVICES_READ, AI_SERVICES_WRITE, NAMES
+from civitai_ext.emulator.spending import Purse
 from civitai_ext.emulator.workflows import Workflow
 from civitai_ext.emulator.world import World
 
@@ -24,17 +26,36 @@ Handler = Callable[[Request, World, Account], Awaitable[Response]]
 """A route: the request, the world and the caller."""
 
 
-def authorized(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Make an endpoint that needs a bearer token."""
+def authorized(handler: Handler, *, needs: int | None = None) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint that needs a bearer token.
+
+    Args:
+        handler: The route.
+        needs: The bit that the scope of the token must have; when it is not given, the verb decides.
+
+    """
 
     async def endpoint(request: Request) -> Response:
-        world = World.of(request)
-        caller = world.accounts.of(request)
-        if caller is None:
-            refuse_problem(401)
-        return await handler(request, world, caller)
+        reads = request.method in ("GET", "HEAD")
+        caller = permitted(request, needs or (AI_SERVICES_READ if reads else AI_SERVICES_WRITE)).account
+        return await handler(request, World.of(request), caller)
 
     return endpoint
+
+
+def permitted(request: Request, needs: int) -> Credential:
+    """Find the credential of a request, or refuse one that is not good or lacks a bit."""
+    found = World.of(request).accounts.credential_of(request)
+    if found is None:
+        refuse_problem(401)
+    if not found.scope & needs:
+        refuse_problem(403, f"The token lacks the scope {NAMES[needs]}.")
+    return found
+
+
+def purse_of(request: Request) -> Purse:
+    """Find what a request that spends pays from."""
+    return permitted(request, AI_SERVICES_WRITE).purse
 
 
 def integer_parameter(request: Request, name: str, default: int, *, low: int, high: int | None = None) -> int:

@@ -14,8 +14,9 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, orchestration_time, problem, refuse_problem
 from civitai_ext.emulator.blobs import ARCHIVE_PATH, CONTENT_PATH, Blob
 from civitai_ext.emulator.drawing import Stored, measure
-from civitai_ext.emulator.orchestration.access import authorized, boolean_parameter
+from civitai_ext.emulator.orchestration.access import authorized, boolean_parameter, permitted
 from civitai_ext.emulator.ranges import file_answer
+from civitai_ext.emulator.scopes import AI_SERVICES_WRITE
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.world import World
 
@@ -160,10 +161,7 @@ def _uploader(request: Request, world: World) -> int:
     """Find whose upload this is: the URL says so when it is signed, the bearer token otherwise."""
     signature = request.query_params.get("sig")
     if signature is None:
-        caller = world.accounts.of(request)
-        if caller is None:
-            refuse_problem(401)
-        return caller.id
+        return permitted(request, AI_SERVICES_WRITE).account.id
     if "authorization" in request.headers:
         refuse_problem(401, _SECOND_CREDENTIAL)
     try:
@@ -179,7 +177,7 @@ async def _forget_user(request: Request, world: World, caller: Account) -> Respo
 
 ROUTES = [
     Route("/v2/consumer/blobs", _upload, methods=["POST"]),
-    Route("/v2/consumer/blobs/upload", authorized(_presign), methods=["GET"]),
+    Route("/v2/consumer/blobs/upload", authorized(_presign, needs=AI_SERVICES_WRITE), methods=["GET"]),
     Route(f"{CONTENT_PATH}{{token}}", _content, methods=["GET"]),
     Route("/v2/consumer/blobs/blocked/{token}", _blocked_content, methods=["GET"]),
     Route(f"{ARCHIVE_PATH}{{token}}", _archive, methods=["GET"]),

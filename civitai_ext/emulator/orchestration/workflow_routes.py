@@ -24,6 +24,7 @@ from civitai_ext.emulator.orchestration.access import (
     integer_parameter,
     json_body,
     long_poll,
+    purse_of,
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
 from civitai_ext.emulator.steps import KINDS, Faults, find_kind
@@ -46,8 +47,10 @@ async def _submit(request: Request, world: World, caller: Account) -> Response:
     hide_mature = boolean_parameter(request, "hideMatureContent")
     template = _parse(await json_body(request), waits=wait > 0 or whatif)
     workflow = world.workflows.earlier(caller, template)
-    if workflow is None:
-        workflow = world.workflows.preview(caller, template) if whatif else _start(world, caller, template)
+    if workflow is None and whatif:
+        workflow = world.workflows.preview(caller, template, purse_of(request))
+    elif workflow is None:
+        workflow = _start(request, world, caller, template)
     return await _answer_workflow(world, workflow, wait, hide_mature=hide_mature)
 
 
@@ -58,9 +61,9 @@ def _parse(body: Any, *, waits: bool) -> Template:
         refuse_problem(400, errors=error.faults)
 
 
-def _start(world: World, caller: Account, template: Template, *, listed: bool = True) -> Workflow:
+def _start(request: Request, world: World, caller: Account, template: Template, *, listed: bool = True) -> Workflow:
     try:
-        workflow = world.workflows.submit(caller, template, listed=listed)
+        workflow = world.workflows.submit(caller, template, purse_of(request), listed=listed)
     except InsufficientBuzzError:
         # A bare JSON string, not a problem document.
         refuse(_NOT_ENOUGH, 403)
@@ -263,8 +266,8 @@ async def _recipe(request: Request, world: World, caller: Account) -> Response:
     template = _parse(body, waits=True)
     if boolean_parameter(request, "whatif"):
         # There is no output to show: what an estimate answers here is a workflow.
-        return answer(workflow_json(world, world.workflows.preview(caller, template)))
-    workflow = _start(world, caller, template, listed=False)
+        return answer(workflow_json(world, world.workflows.preview(caller, template, purse_of(request))))
+    workflow = _start(request, world, caller, template, listed=False)
     await long_poll(world, workflow, LONGEST_REQUEST)
     step = workflow.steps[0]
     if step.status != "succeeded":

@@ -8,16 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from civitai_ext.emulator.accounts import Account, bearer
+from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse
+from civitai_ext.emulator.scopes import USER_READ
 from civitai_ext.emulator.site.parameters import Parameters, next_page
 from civitai_ext.emulator.site.rules import authenticated, public
 from civitai_ext.emulator.site.shapes import avatar_key, avatar_url
 from civitai_ext.emulator.vocabulary import AIR_TYPES, BASE_MODEL_TYPES, BASE_MODELS, FILE_TYPES, TAG_SORTS
 from civitai_ext.emulator.world import World
-
-# What a personal API key with all rights carries: the bits of the scopes, 0 to 24.
-_ALL_SCOPES = 2**25 - 1
 
 
 async def _list_creators(request: Request, world: World, caller: Account | None) -> Response:
@@ -83,8 +81,10 @@ async def _list_users(request: Request, world: World, caller: Account | None) ->
 
 
 async def _me(request: Request, world: World, caller: Account | None) -> Response:
-    if caller is None:
+    credential = world.accounts.credential_of(request, query=True)
+    if credential is None:
         refuse({"error": "Unauthorized"}, 401)
+    caller = credential.account
     shown: dict[str, object] = {
         "id": caller.id,
         "username": caller.username,
@@ -92,11 +92,14 @@ async def _me(request: Request, world: World, caller: Account | None) -> Respons
         "status": "active",
         "isMember": caller.tier is not None,
         "subscriptions": ["yellow"] if caller.tier else [],
-        "email": caller.email,
-        "emailVerified": "2026-01-01T00:00:00.000Z",
     }
-    if bearer(request) or "token" in request.query_params:
-        shown |= {"tokenScope": _ALL_SCOPES, "buzzLimit": None, "subject": {"type": "apiKey", "id": 1}}
+    if credential.scope & USER_READ:
+        shown |= {"email": caller.email, "emailVerified": "2026-01-01T00:00:00.000Z"}
+    shown |= {
+        "tokenScope": credential.scope,
+        "buzzLimit": [limit.shown for limit in credential.purse.limits] or None,
+        "subject": {"type": credential.subject.type, "id": credential.subject.id},
+    }
     return answer(shown)
 
 
