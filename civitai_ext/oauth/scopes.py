@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from enum import KEEP, IntFlag
+from typing import TypeAlias
 
-__all__ = ["Scope"]
+from civitai_ext.errors import InvalidRequest
+
+__all__ = ["Scope", "Scopes", "asked_scopes"]
 
 
 class Scope(IntFlag, boundary=KEEP):
@@ -146,5 +149,25 @@ def _as_civitai_spells(name: str) -> str:
     return "".join(part if part == "AI" else part.title() for part in name.split("_"))
 
 
+Scopes: TypeAlias = Scope | int | str | Iterable[Scope | int | str]
+"""What `Scope.parse` reads, for the arguments of functions."""
+
 _NAMES = {scope.value: _as_civitai_spells(scope.name or "") for scope in Scope}
 _BY_NAME = {name.lower().replace("_", ""): value.value for name, value in Scope.__members__.items()}
+
+
+def asked_scopes(value: object) -> Scope:
+    """Read what somebody wants to ask for.
+
+    Raises:
+        InvalidRequest: It is no set of scopes, or nothing is in it.
+    """
+    try:
+        if isinstance(value, (bytes, bytearray)):
+            raise ValueError(f"{value!r} is no set of scopes, but bytes")
+        scopes = Scope.parse(value)
+    except ValueError as error:
+        raise InvalidRequest(f"scopes cannot be like that: {error}") from None
+    if not scopes:
+        raise InvalidRequest("No scope is asked for", hint="The least is Scope.USER_READ.")
+    return scopes
