@@ -126,7 +126,7 @@ def other_redirect_uri(value: str, registered: str) -> str:
     'http://127.0.0.1:8127/callback'
     """
     given, known = urlsplit(_redirect_uri(value)), urlsplit(registered)
-    # The service takes the names of this machine for the same one.
+    # Which of this machine's names may stand for which is the service's to say.
     same = (given.scheme, given.path, given.query) == (known.scheme, known.path, known.query)
     if value != registered and not (same and is_loopback(given.hostname or "") and is_loopback(known.hostname or "")):
         raise ConfigurationError(
