@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import uuid
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal, ParamSpec, TypeVar
 
-__all__ = ["AsyncDisk", "Disk", "Exists", "PartFile", "is_folder", "is_free"]
+__all__ = ["AsyncDisk", "Disk", "Exists", "PartFile", "is_folder", "is_free", "sync_folder"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,6 +69,18 @@ def is_free(path: Path, exists: Exists) -> bool:
     if exists == "skip":
         return False
     raise FileExistsError(errno.EEXIST, "There is such a file already; `exists` says what to do then", str(path))
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring to the disk how the files in a folder are called, where the file system can."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 class PartFile:

@@ -23,6 +23,8 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any, Final
 
+from civitai_ext._disk import sync_folder
+from civitai_ext._locks import try_lock, unlock
 from civitai_ext._ranges import Part
 from civitai_ext.errors import AlreadyDownloading, NoSpace
 
@@ -69,7 +71,7 @@ class ResumableFile:
         self._synced_at = monotonic()
         self._failure: OSError | None = None
         target.parent.mkdir(parents=True, exist_ok=True)
-        held = _lock(_lock_path(self.path))
+        held = try_lock(_lock_path(self.path))
         if held is None:
             raise AlreadyDownloading(f"{target} is being downloaded already", path=str(target))
         self._held: int | None = held
@@ -171,7 +173,7 @@ class ResumableFile:
             self._close_file()
             self.path.replace(self._target)
             _remove_notes(self.path)
-        _sync_folder(self._target.parent)
+        sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Remove it and its notes."""
@@ -185,7 +187,7 @@ class ResumableFile:
         with self._lock:
             self._close_file()
             if self._held is not None:
-                _unlock(_lock_path(self.path), self._held)
+                unlock(_lock_path(self.path), self._held)
                 self._held = None
 
     def _sync_and_note(self, notes: dict[str, Any]) -> None:
@@ -296,9 +298,9 @@ def dead_parts(folder: Path) -> list[Path]:
             continue
         is_part = _NAME.fullmatch(path.name) or (_SAVE.fullmatch(path.name) and _age_of(path) > _SAVE_TAKES)
         if is_part and path.is_file() and not path.is_symlink():
-            held = _lock(_lock_path(path))
+            held = try_lock(_lock_path(path))
             if held is not None:
-                _unlock(_lock_path(path), held)
+                unlock(_lock_path(path), held)
                 found.append(path)
     return found
 
@@ -307,11 +309,11 @@ def _tidy_up(path: Path) -> None:
     """Remove what belongs to a part file that is not there any more, unless somebody begins it anew."""
     if _NAME.fullmatch(path.name) and not os.path.lexists(path):
         with contextlib.suppress(OSError):
-            held = _lock(_lock_path(path))
+            held = try_lock(_lock_path(path))
             if held is not None:
                 if not os.path.lexists(path):
                     _remove_notes(path)
-                _unlock(_lock_path(path), held)
+                unlock(_lock_path(path), held)
 
 
 def _age_of(path: Path) -> float:
@@ -328,14 +330,14 @@ def remove_part(path: Path) -> None:
         AlreadyDownloading: Somebody goes on with it.
         OSError: It cannot be removed.
     """
-    held = _lock(_lock_path(path))
+    held = try_lock(_lock_path(path))
     if held is None:
         raise AlreadyDownloading(f"{path} is being downloaded to", path=str(path))
     try:
         _remove_notes(path)
         path.unlink(missing_ok=True)
     finally:
-        _unlock(_lock_path(path), held)
+        unlock(_lock_path(path), held)
 
 
 def name_in(path: Path) -> str:
@@ -360,51 +362,6 @@ def _remove_notes(path: Path) -> None:
 
 def _lock_path(part: Path) -> Path:
     return part.with_name(part.name + _LOCK)
-
-
-def _lock(path: Path) -> int | None:
-    """Give the open file whose lock is held now; None if somebody else holds it. It ends with the process."""
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), _MODE)
-        try:
-            if not _try_lock(file):
-                os.close(file)
-                return None
-            # Whoever held it may have removed it in between; then others lock another file of this name.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file), path.stat()):
-                    return file
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-
-
-def _unlock(path: Path, file: int) -> None:
-    if os.name == "nt":  # a file that is open cannot be removed there
-        os.close(file)
-        with contextlib.suppress(OSError):
-            path.unlink()
-    else:
-        path.unlink(missing_ok=True)
-        os.close(file)
-
-
-def _try_lock(file: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            getattr(msvcrt, "locking")(file, getattr(msvcrt, "LK_NBLCK"), 1)  # noqa: B009
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        raise
-    return True
 
 
 _seeking: Final = threading.Lock()
@@ -447,14 +404,3 @@ def boot_id() -> str | None:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):  # not every file system can
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)

@@ -129,7 +129,9 @@ class StoredLogin:
         if not isinstance(data, dict) or not isinstance(data.get("tokens"), dict):
             raise ValueError("it holds no tokens")
         if data.get("version") != _VERSION:
-            raise ValueError(f"it is of version {data.get('version')!r}, and this package reads version {_VERSION}")
+            version = data.get("version")
+            said = version if isinstance(version, int) else "nothing that is known"
+            raise ValueError(f"its version is {said}, and this package reads version {_VERSION}")
         return cls(
             tokens=Tokens.from_dict(data["tokens"]),
             client_id=_text(data, "client_id"),
