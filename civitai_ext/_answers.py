@@ -23,6 +23,8 @@ from civitai_ext import errors
 from civitai_ext._backoff import retry_after_of
 from civitai_ext._config import TOKEN_VARIABLES
 from civitai_ext._redact import MASK, public_text, public_url
+from civitai_ext.oauth.missing import missing_scopes
+from civitai_ext.oauth.scopes import Scope
 
 __all__ = ["error_for", "html_title", "unexpected"]
 
@@ -72,7 +74,13 @@ class _Said:
 
 
 def error_for(
-    response: Response, *, method: str, url: str, token_source: str | None = None, secrets: Iterable[str] = ()
+    response: Response,
+    *,
+    method: str,
+    url: str,
+    token_source: str | None = None,
+    secrets: Iterable[str] = (),
+    granted: Scope | None = None,
 ) -> errors.ApiError:
     """Make the exception for an answer that is an error. Never raises, whatever the body is.
 
@@ -82,6 +90,7 @@ def error_for(
         url: The URL of the request.
         token_source: Where the token that was sent came from; None if none was sent.
         secrets: Texts that are masked wherever the answer repeats them.
+        granted: What the token that was sent may do; None if that is not known.
 
     >>> answer = Response(400, {}, b'[{"code": "too_big", "path": ["limit"], "message": "Too big"}]')
     >>> error_for(answer, method="GET", url="https://civitai.com/api/v1/tags").issues
@@ -91,7 +100,8 @@ def error_for(
     page = html_title(response)
     body = None if page is not None else _body(response)
     said = _Said(_page_message(page)) if page is not None else _listen(body)
-    kind = _class_of(response.status, body, said)
+    missing = missing_scopes(said.code, said.message, body, response.headers) if response.status == 403 else None
+    kind = _class_of(response.status, body, said) if missing is None else errors.ScopeMissing
     retry_after = retry_after_of(response.headers, time.time())
     details: dict[str, Any] = {
         "status": response.status,
@@ -110,6 +120,10 @@ def error_for(
         message = _clean("; ".join(f"{field}: {text}" for field, texts in said.issues.items() for text in texts))
     if issubclass(kind, errors.AuthenticationError):
         details["token_source"] = token_source
+    if issubclass(kind, errors.ScopeMissing) and missing is not None:
+        # What is needed may be named as a whole.
+        details["missing"] = missing if granted is None else missing & ~granted or missing
+        details["granted"] = granted
     if issubclass(kind, errors.EarlyAccess):
         details["deadline"] = _moment(body.get("deadline")) if isinstance(body, dict) else None
     return kind(message, **details)

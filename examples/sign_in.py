@@ -91,9 +91,7 @@ class Site:
         except errors.LoginFailed as error:
             return page(f"<p>{html.escape(str(error))} <a href=/sign-in>Try again</a>", 400)
         account = str(user.id)
-        await asyncio.to_thread(
-            Login, self.app, tokens, store=self.store, account=account, username=str(user.username)
-        )
+        await asyncio.to_thread(Login, self.app, tokens, store=self.store, account=account, username=str(user.username))
         response = RedirectResponse("/", 303)
         self.begin(response, {"account": account}, request)
         return response

@@ -468,9 +468,9 @@ class AsyncCivitai:
             AuthenticationError: There is no token, or it is not valid.
         """
         from civitai_api.site.api.account import get_current_user
+        from civitai_ext.account import CurrentUser
 
-        user = await self.transport.call(get_current_user.request(), **options)
-        return cast("CurrentUser", user)
+        return cast(CurrentUser, await self.transport.call(get_current_user.request(), **options))
 
     async def enums(self, **options: Unpack[CallOptions]) -> EnumLists:
         """Give the lists of values that the site knows now: model types, file types, base models.

@@ -359,7 +359,6 @@ class AsyncTransport:
             url=url,
             token_source=self.config.token_source if "authorization" in headers else None,
             secrets=secrets,
-            granted=None if self.config.login is None else self.config.login.scopes,
         )
 
     async def _rest(self, seconds: float) -> None:

@@ -469,9 +469,9 @@ class Civitai:
             AuthenticationError: There is no token, or it is not valid.
         """
         from civitai_api.site.api.account import get_current_user
+        from civitai_ext.account import CurrentUser
 
-        user = self.transport.call(get_current_user.request(), **options)
-        return cast("CurrentUser", user)
+        return cast(CurrentUser, self.transport.call(get_current_user.request(), **options))
 
     def enums(self, **options: Unpack[CallOptions]) -> EnumLists:
         """Give the lists of values that the site knows now: model types, file types, base models.

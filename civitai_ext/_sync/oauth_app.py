@@ -407,7 +407,9 @@ class App:
         """
         given = _a_token(token.access_token if isinstance(token, Tokens) else token)
         try:
-            return self._call(get_user_info.request(), transport=self.transport.with_options(token=given))
+            return self._call(
+                get_user_info.request(), transport=self.transport.with_options(config=self.config.with_token(given))
+            )
         except AuthenticationError as error:
             error.hint = (
                 "It may be expired or revoked. Only OAuth access tokens work here, and no personal API keys: "

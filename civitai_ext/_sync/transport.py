@@ -356,7 +356,6 @@ class Transport:
             url=url,
             token_source=self.config.token_source if "authorization" in headers else None,
             secrets=secrets,
-            granted=None if self.config.login is None else self.config.login.scopes,
         )
 
     def _rest(self, seconds: float) -> None:

@@ -251,16 +251,16 @@ def test_a_login_that_has_ended_is_told_once_and_asked_for_once(
     server.script(ENDED)
     with caplog.at_level(logging.WARNING, logger="civitai_ext"):
         for _ in range(3):
-            with pytest.raises(errors.LoginExpired, match="has ended. Log in again") as caught:
+            with pytest.raises(errors.LoginExpired, match=r"has ended\. Log in again") as caught:
                 me(login, server)
     assert caught.value.account == "default"
     assert isinstance(caught.value, errors.AuthenticationError)
+    assert len([record for record in caplog.records if "has ended" in record.getMessage()]) == 1
     other = Login.stored(store=FileStore(tmp_path), app=login.app)
     assert other is not None
     with pytest.raises(errors.LoginExpired):
         other.token()
     assert asked(server) == ["token"]
-    assert len([record for record in caplog.records if "has ended" in record.getMessage()]) == 1
     login_at(server, attrs.evolve(OLD, access_token="another", expires_at=None), store)
     server.script(ME)
     assert me(login, server) == "somebody"
@@ -332,12 +332,12 @@ def test_what_cannot_be_stored_is_kept_and_stored_later(server: FaultServer, cap
     store = Odd()
     login = login_at(server, OLD, store)
     store.doing["save"] = full
-    server.script(Answer(200, json.dumps(NEW | {"expires_in": 0}).encode()), ME)
+    server.script(RENEWED, ME)
     assert me(login, server) == "somebody"
     assert "cannot be stored" in caplog.text
     assert store.load("default").tokens == OLD  # type: ignore[union-attr]
     del store.doing["save"]
-    server.script(Answer(200, json.dumps(NEW | {"access_token": "civitai_third"}).encode()), ME)
+    server.script(REFUSED, Answer(200, json.dumps(NEW | {"access_token": "civitai_third"}).encode()), ME)
     assert me(login, server) == "somebody"
     assert b"civitai_new_refresh" in server.received[-2].body
     assert store.load("default").tokens.access_token == "civitai_third"  # type: ignore[union-attr]
@@ -356,9 +356,11 @@ def test_somebody_faster_without_a_lock_is_believed(server: FaultServer) -> None
     """A store of somebody's own whose lock does not reach other machines."""
     store = Odd()
     login = login_at(server, OLD, store)
-    faster = attrs.evolve(store.load("default"), tokens=attrs.evolve(OLD, access_token="faster", expires_at=None))
-    looks = iter([lambda: None, lambda: MemoryStore.save(store, "default", faster)])
-    store.doing["load"] = lambda: next(looks, lambda: None)()
+    known = store.load("default")
+    assert known is not None
+    faster = attrs.evolve(known, tokens=attrs.evolve(OLD, access_token="faster", expires_at=None))
+    looks = iter(range(9))
+    store.doing["load"] = lambda: MemoryStore.save(store, "default", faster) if next(looks) == 1 else None
     server.script(ENDED, ME)
     assert me(login, server) == "somebody"
     assert server.received[-1].headers["authorization"] == "Bearer faster"
@@ -419,9 +421,10 @@ def test_a_download_that_leads_to_the_login_page_is_tried_with_a_new_token(
     login = Login(app, tokens)
     emulator.clock.advance(HOUR)
     with Civitai(auth=login, **hosts(emulator)) as civitai:
-        version = emulator.oddities["login"]
+        version = emulator.oddities["needs_login"]
         found = civitai.download(version.id, tmp_path)
     assert found.path is not None
+    assert found.path.stat().st_size
     assert emulator.oauth.refreshes == 1
 
 

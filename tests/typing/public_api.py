@@ -17,7 +17,6 @@ from civitai_api.orchestration.models import (
 )
 from civitai_api.orchestration.models import Workflow as WorkflowData
 from civitai_api.runtime import Reference, Unset
-from civitai_api.site.models import CurrentUser
 from civitai_ext import (
     Air,
     AirError,
@@ -35,6 +34,7 @@ from civitai_ext import (
     arguments,
     errors,
 )
+from civitai_ext.account import CurrentUser
 from civitai_ext.catalogue import Model, ModelVersion
 
 

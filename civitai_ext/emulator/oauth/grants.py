@@ -157,16 +157,12 @@ class Grants:
 
     def revoke_all(self, account: Account) -> None:
         """End all that an account has granted, consents too."""
-
-        def is_own(other: Account) -> bool:
-            return other is account
-
         with self._lock:
             for grant in self._grant_of.values():
-                if is_own(grant.account):
+                if grant.account is account:
                     self._end_access(grant)
-            self._refresh = {key: each for key, each in self._refresh.items() if not is_own(each.grant.account)}
-            self._codes = {key: code for key, code in self._codes.items() if not is_own(code.account)}
+            self._refresh = {key: each for key, each in self._refresh.items() if each.grant.account is not account}
+            self._codes = {key: code for key, code in self._codes.items() if code.account is not account}
             self._consents = {key: scope for key, scope in self._consents.items() if key[0] != account.id}
 
     def _end_access(self, grant: Grant) -> None:
