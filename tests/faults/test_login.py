@@ -232,11 +232,15 @@ def test_a_callback_works_once(emulator: Emulator, browser: FakeBrowser, app: Ap
     login(app, store=MemoryStore(), tell=lambda line: None)
     with pytest.raises(urllib.error.URLError):  # nobody listens any more
         go_to(callbacks[0])
-    browser.decide = lambda url: callbacks[0].replace(  # to whoever listens now
-        urlsplit(callbacks[0]).netloc, urlsplit(parse_qs(urlsplit(url).query)["redirect_uri"][0]).netloc
-    )
-    with pytest.raises(LoginTimeout):
-        login(app, store=MemoryStore(), timeout=0.5, tell=lambda line: None)
+
+    def replay(url: str) -> str:
+        listening = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+        assert go_to(f"{listening}?{urlsplit(callbacks[0]).query}").status == 400
+        return emulator.oauth.deny(url)
+
+    browser.decide = replay
+    with pytest.raises(LoginDenied):
+        login(app, store=MemoryStore(), tell=lambda line: None)
     assert browser.page.status == 400
 
 
@@ -620,11 +624,11 @@ def test_no_secret_is_shown(
     elif ends == "wrong code":
         browser.decide = lambda url: re.sub("code=[^&]*", "code=" + "0" * 40, emulator.oauth.approve(url))
     elif ends == "timeout":
-        browser.decide = lambda url: emulator.oauth.approve(url).replace("state=", "state=x")
+        browser.decide = lambda url: emulator.oauth.issuer  # and stays there
     store = FullStore() if ends == "unstored" else MemoryStore()
     with App(client.id, LOOPBACK, client.secret, transport=recording) as app:
         try:
-            shown.append(repr(login(app, store=store, timeout=0.5)))
+            shown.append(repr(login(app, store=store, timeout=0.01 if ends == "timeout" else 30)))
             shown.append(repr(vars(store)))
         except CivitaiError as error:
             shown += ["".join(traceback.format_exception(error)), repr(error)]
