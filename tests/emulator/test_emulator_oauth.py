@@ -244,6 +244,8 @@ def test_bad_requests_for_a_code(
         ("http://127.0.0.1:8000/callback/", False),
         ("http://127.0.0.1:8000/callback?next=1", False),
         ("http://127.0.0.1:8000/callback#", False),
+        ("http://127.0.0.1:8000/call\nback", False),
+        (" http://127.0.0.1:8000/callback", False),
         ("http://127.0.0.1:99999/callback", False),
         ("http://127.0.0.2:8000/callback", False),
         ("http://somebody@127.0.0.1:8000/callback", False),
