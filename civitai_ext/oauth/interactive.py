@@ -60,10 +60,10 @@ def login(
     It blocks until the login is over: call it with `asyncio.to_thread` where an event loop runs.
 
     Args:
-        app: The OAuth client, or the id of one that has no secret and the redirect URI http://127.0.0.1/callback.
-        scopes: What to ask for.
+        app: The OAuth client; or the id of one without a secret, whose redirect URI is http://127.0.0.1/callback.
+        scopes: What to ask for: `Scope.AI_SERVICES`, or names. Whoever logs in sees it.
         account: The name to store the login under.
-        store: Where; by default in your folder for such files, which all programs share.
+        store: Where; by default in files of a folder of yours, see `FileStore`.
         method: `browser`; `paste`, to open the address in the browser of any machine and paste where it ended; or
             `device`, to type a code into a page, for clients that may.
         timeout: For how many seconds to wait for the browser or for the device. Nothing limits how long a prompt waits.
@@ -109,7 +109,7 @@ def logout(
 
     Args:
         account: The name that it is stored under.
-        store: Where; by default in your folder for such files, which all programs share.
+        store: Where; by default in files of a folder of yours, see `FileStore`.
         app: The OAuth client that it was made with, which is needed if that has a secret.
 
     Returns:
@@ -238,7 +238,7 @@ def _show(line: str) -> None:
 
 
 def _open(url: str) -> bool:
-    """Open the browser of this machine; False if it certainly has none.
+    """Open the browser of this machine; False if there certainly is none.
 
     The address becomes an argument of the browser's process, which others on this machine may see. What is in it does
     not suffice to log in: that takes the verifier, which stays here.

@@ -208,11 +208,10 @@ class Loopback:
         if len(hosts) != 1 or hosts[0].lower() not in self._names():
             # Any name can be made to lead to this machine, so a page from elsewhere could read what is answered.
             return _Page(HTTPStatus.MISDIRECTED_REQUEST, "Nothing here", "This host is not served here.")
-        mode = headers.get("Sec-Fetch-Mode", "navigate")
-        origin = headers.get("Origin", f"http://{hosts[0]}")
-        made_by_page = headers.get("Sec-Fetch-Site") == "cross-site" and mode != "navigate"
-        navigated = origin == "null" and headers.get("Sec-Fetch-Mode") == "navigate"
-        if made_by_page or not (origin == f"http://{hosts[0]}" or navigated):
+        own, navigates = f"http://{hosts[0]}", headers.get("Sec-Fetch-Mode") == "navigate"
+        origin, site = headers.get("Origin", own), headers.get("Sec-Fetch-Site")
+        # Where one page sends the browser to the next, some give "null" in place of what they do not want to tell.
+        if origin not in ((own, "null") if navigates else (own,)) or (site == "cross-site" and not navigates):
             return _Page(HTTPStatus.FORBIDDEN, "Not for other pages", "Only a browser that is sent here is answered.")
         path, _, query = target.partition("?")
         if path != (self._path or "/"):

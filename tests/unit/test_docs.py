@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +241,21 @@ def test_make_says_in_a_line_that_python_is_too_old(tmp_path: Path) -> None:
 
 def test_the_examples_of_layouts() -> None:
     exec("\n".join(examples("docs/layouts.md")), {})  # noqa: S102  # they are ours
+
+
+def test_the_examples_about_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CIVITAI_LOGINS", str(tmp_path / "shared"))
+    with Emulator(models=1) as emulator, ThreadPoolExecutor() as browser:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("CIVITAI_TOKEN")
+        monkeypatch.setattr(
+            webbrowser, "open", lambda url: bool(browser.submit(lambda: httpx.get(emulator.oauth.approve(url))))
+        )
+        names: dict[str, Any] = {}
+        for code in examples("docs/accounts.md"):
+            exec(code.replace("your-client-id", emulator.oauth.public.id), names)  # noqa: S102  # it is ours
+    assert (names["me"].username, names["guest"].account) == ("emulated", "default")
+    assert [path.name for path in (tmp_path / "logins").glob("*.json")] == ["bob.json"]
+    assert not list((tmp_path / "shared").glob("*.json"))
