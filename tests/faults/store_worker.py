@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,7 @@ from civitai_ext.oauth.stores import FileStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 ACCOUNT = "alice"
-CALLS = tuple(
-    ["open", "read", "write", "fsync", "replace", "unlink", "mkdir", "chmod", "fchmod", "stat", "fstat", "ftruncate"]
-)
+CALLS = ("open", "read", "write", "fsync", "replace", "unlink", "mkdir", "chmod", "fchmod", "stat", "fstat")
 DIED = 99
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -99,7 +98,7 @@ def fresh(folder: Path, *, before: int) -> Iterator[FileStore]:
     store = FileStore(folder)
     for each in range(1, before + 1):
         if each == 2:
-            assert not in_child(lambda: at_replace_die(store))
+            assert not in_child(lambda: store_half(store))
         else:
             store.save(ACCOUNT, login(each))
     assert number(store) == before
@@ -111,7 +110,7 @@ def fresh(folder: Path, *, before: int) -> Iterator[FileStore]:
     assert [path.name for path in folder.iterdir()] == [f"{ACCOUNT}.json"]
 
 
-def at_replace_die(store: FileStore) -> None:
+def store_half(store: FileStore) -> None:
     """Store the second login as far as it is written as a whole."""
     setattr(os, "replace", lambda *_: os._exit(DIED))  # noqa: B010
     store.save(ACCOUNT, login(2))
@@ -119,11 +118,16 @@ def at_replace_die(store: FileStore) -> None:
 
 def die_everywhere(folder: Path, arrange: Callable[[int], object], before: int) -> int:
     """Store a login on top of another one, and die at one place after the other."""
+
+    def save(place: int) -> None:
+        arrange(place)
+        FileStore(folder).save(ACCOUNT, login(before + 1))
+
     place, after, ended = 0, before, False
     while not ended:
         place += 1
         with fresh(folder, before=before) as store:
-            ended = in_child(lambda: (arrange(place), store.save(ACCOUNT, login(before + 1))))  # noqa: B023
+            ended = in_child(partial(save, place))
             assert number(store) in (after, before + 1), place
             after = number(store)  # once the new one was there, it is there later, too
     assert after == before + 1
