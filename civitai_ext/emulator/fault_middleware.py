@@ -28,8 +28,9 @@ _STORAGE_ERRORS = {
     416: ("InvalidRange", "The requested range is not satisfiable"),
     503: ("SlowDown", "Try again"),
 }
-_ACCOUNTS = ("/api/auth/", "/.well-known/", "/login")
-_ACCOUNTS_ERRORS = {400: "invalid_request", 401: "invalid_token", 403: "access_denied", 429: "rate_limited"}
+_ACCOUNTS = ("/api/auth/", "/.well-known/")
+_ACCOUNTS_ERRORS = {400: "invalid_request", 401: "invalid_client", 403: "access_denied", 429: "rate_limited"}
+_PROFILE_ERRORS = _ACCOUNTS_ERRORS | {401: "invalid_token", 403: "insufficient_scope"}
 _RANGE = re.compile(rb"bytes=(\d+)-(\d*)")
 _DATE_AHEAD = timedelta(seconds=2)
 
@@ -232,7 +233,8 @@ def _error(fault: Fault, path: str) -> Response:
     if path.startswith(("/v1/", "/v2/")):
         return problem(status)
     if path.startswith(_ACCOUNTS):
-        return answer({"error": _ACCOUNTS_ERRORS.get(status, "server_error")}, status)
+        errors = _PROFILE_ERRORS if path.endswith("/userinfo") else _ACCOUNTS_ERRORS
+        return answer({"error": errors.get(status, "server_error")}, status)
     return answer(_site_error(status, path), status)
 
 

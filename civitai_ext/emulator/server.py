@@ -116,7 +116,7 @@ class Emulator:
         self.accounts = Accounts(self.clock, identifiers)
         """Who has an account; `add` makes further ones, `add_key` further API keys."""
         self._account = self.accounts.add("emulated", token=token, tier=tier, balance=balance)
-        self.oauth = OAuth(self.clock, self.accounts, identifiers, seed, lambda: self.auth_url)
+        self.oauth = OAuth(self.clock, self.accounts, identifiers, seed, self._origins)
         """The accounts service: its clients and switches, and users who `approve` and `deny`."""
         self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
         self._oddities = add_oddities(self._catalogue, large=large_file)
@@ -159,7 +159,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where the emulator listens.
+        """Where the emulator listens for all but the accounts service.
 
         Raises:
             EmulatorError: It has not started.
@@ -206,7 +206,7 @@ class Emulator:
             auth_port = self._port + 1 if self._port else 0
         site = _listen(self._host, self._port)
         try:
-            self._sockets = [site, _listen(self._host, auth_port, " for accounts; choose another with auth_port")]
+            self._sockets = [site, _listen(self._host, auth_port, ", where the accounts service is to be (auth_port)")]
         except EmulatorError:
             site.close()
             raise
@@ -263,15 +263,18 @@ class Emulator:
     def _transport_of(self, scope: Scope) -> asyncio.Transport | None:
         """Find what carries the connection that a request came in by, unless it has gone."""
         for connection in list(self._server.server_state.connections) if self._server else ():
-            if isinstance(connection, H11Protocol) and _ends(connection) == (scope["client"], scope["server"]):
+            # The port of a caller may lead to both of ours.
+            ends = (scope["client"], scope["server"])
+            if isinstance(connection, H11Protocol) and (connection.client, connection.server) == ends:
                 return connection.transport
         return None
 
-    def _origins(self) -> list[str]:
+    def _origins(self) -> tuple[str, str]:
         """Tell where the site and the accounts service are."""
         if not self._sockets:
             raise EmulatorError("the emulator is not running: use it in a with statement, or call start()")
-        return [_origin(listening) for listening in self._sockets]
+        site, auth = self._sockets
+        return _origin(site), _origin(auth)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -290,11 +293,6 @@ class Emulator:
         await asyncio.to_thread(self.close)
 
 
-def _ends(connection: H11Protocol) -> tuple[object, object]:
-    """Tell between which addresses a connection is: a caller's port may lead to both of ours."""
-    return connection.client, connection.server
-
-
 def _origin(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
@@ -303,7 +301,7 @@ def _origin(listening: socket.socket) -> str:
 
 
 def _listen(host: str, port: int, purpose: str = "") -> socket.socket:
-    """Open a socket to listen on.
+    """Open a socket to listen on; `purpose` is what an error says about it.
 
     Raises:
         EmulatorError: The address cannot be listened on.

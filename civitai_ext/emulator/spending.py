@@ -86,8 +86,8 @@ def _last_moment(cron: str, now: datetime) -> datetime:
     """
     from cronsim import CronSim
 
-    # It looks before the minute that it is given, and this very minute may be one of the plan's.
-    return next(CronSim(cron, now + timedelta(minutes=1), reverse=True))
+    # It looks before the second that it is given, and this very second may be one of the plan's.
+    return next(CronSim(cron, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True))
 
 
 class Purse:

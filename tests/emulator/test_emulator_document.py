@@ -1,10 +1,11 @@
-"""The emulator against `openapi/site.yaml`: it serves every operation, in the shapes written there."""
+"""The emulator against `openapi/site.yaml` and `oauth.yaml`: it serves every operation, in the shapes written there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -13,13 +14,22 @@ from openapi_schema_validator import OAS31Validator
 from civitai_ext.emulator import Emulator
 from tests.documents import document
 
+Operations = dict[str, tuple[str, str, dict[str, Any]]]
+
+
+def _operations(document: dict[str, Any]) -> Operations:
+    return {
+        operation["operationId"]: (verb.upper(), path, operation)
+        for path, item in document["paths"].items()
+        for verb, operation in item.items()
+        if isinstance(operation, dict) and "operationId" in operation
+    }
+
+
 DOCUMENT = document("site.yaml")
-OPERATIONS = {
-    operation["operationId"]: (verb.upper(), path, operation)
-    for path, item in DOCUMENT["paths"].items()
-    for verb, operation in item.items()
-    if isinstance(operation, dict) and "operationId" in operation
-}
+OPERATIONS = _operations(DOCUMENT)
+ACCOUNTS = document("oauth.yaml")
+ACCOUNTS_OPERATIONS = _operations(ACCOUNTS)
 JSON_OPERATIONS = sorted(
     name
     for name, (_, _, operation) in OPERATIONS.items()
@@ -102,28 +112,32 @@ def test_answers_have_the_shape_of_the_document(world: tuple[Emulator, httpx.Cli
     answer = _ask(world, name)
     assert answer.status_code == 200, answer.text
     schema = OPERATIONS[name][2]["responses"]["200"]["content"]["application/json"]["schema"]
-    whole = {"components": DOCUMENT["components"]} | schema
-    problems = [
-        f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
-        for error in OAS31Validator(whole).iter_errors(answer.json())
-    ]
-    assert problems == []
+    assert _problems(answer.json(), schema, DOCUMENT) == []
 
 
 @pytest.mark.parametrize("name", ANSWERED)
 def test_answers_have_no_key_that_the_document_does_not_know(world: tuple[Emulator, httpx.Client], name: str) -> None:
     schema = OPERATIONS[name][2]["responses"]["200"]["content"]["application/json"]["schema"]
-    assert sorted(_unknown(_ask(world, name).json(), schema, "")) == []
+    assert sorted(_unknown(_ask(world, name).json(), schema, DOCUMENT)) == []
 
 
-def _unknown(value: Any, schema: Any, path: str) -> set[str]:
+def _problems(value: Any, schema: Any, document: dict[str, Any]) -> list[str]:
+    """Tell where a value does not fit its schema."""
+    whole = {"components": document["components"]} | schema
+    return [
+        f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+        for error in OAS31Validator(whole).iter_errors(value)
+    ]
+
+
+def _unknown(value: Any, schema: Any, document: dict[str, Any], path: str = "") -> set[str]:
     """Find the keys of objects whose schema lists its keys and lacks them."""
     while "$ref" in schema:
-        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
-        return min((_unknown(value, choice, path) for choice in schema["anyOf"]), key=len)
+        return min((_unknown(value, choice, document, path) for choice in schema["anyOf"]), key=len)
     if isinstance(value, list):
-        return {found for item in value for found in _unknown(item, schema.get("items", {}), f"{path}[]")}
+        return {found for item in value for found in _unknown(item, schema.get("items", {}), document, f"{path}[]")}
     properties = schema.get("properties")
     if not isinstance(value, dict) or not properties:
         return set()
@@ -131,4 +145,67 @@ def _unknown(value: Any, schema: Any, path: str) -> set[str]:
         return set()
     found = {f"{path}.{name}" for name in value.keys() - properties.keys()}
     known = value.keys() & properties.keys()
-    return found.union(*(_unknown(value[name], properties[name], f"{path}.{name}") for name in known))
+    return found.union(*(_unknown(value[name], properties[name], document, f"{path}.{name}") for name in known))
+
+
+# The accounts service
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[dict[str, list[httpx.Response]]]:
+    """What the operations answer, by their names: first as they should, then a refusal."""
+    with Emulator(speed=0, models=1) as emulator, httpx.Client(base_url=emulator.auth_url) as client:
+        oauth = emulator.oauth
+        own = oauth.register(confidential=True, introspects=True)
+        secret = {"client_id": own.id, "client_secret": own.secret}
+        redirect = own.redirect_uris[0]
+        asked = {"client_id": own.id, "redirect_uri": redirect, "response_type": "code", "scope": "1", "state": "s"}
+        back = oauth.approve(f"{oauth.issuer}/api/auth/oauth/authorize?{urlencode(asked | {'nonce': 'n'})}")
+        exchange = {"grant_type": "authorization_code", "code": _code(back), "redirect_uri": redirect, **secret}
+        token = oauth.issue(own).access_token
+        device = {"client_id": oauth.device.id, "scope": "1"}
+        started = client.post("/api/auth/oauth/device", data=device)
+        oauth.approve_device(started.json()["user_code"])
+        poll = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+            "client_id": oauth.device.id,
+            "device_code": started.json()["device_code"],
+        }
+
+        def post(path: str, form: dict[str, Any]) -> list[httpx.Response]:
+            return [client.post(path, data=form), client.post(path)]
+
+        path = "/api/auth/oauth/"
+        yield {
+            "authorize": [client.get(f"{path}authorize", params=asked), client.get(f"{path}authorize")],
+            "createToken": post(f"{path}token", exchange),
+            "revokeToken": post(f"{path}revoke", {"token": "unknown", **secret}),
+            "introspectToken": post(f"{path}introspect", {"token": token, **secret}),
+            "startDeviceFlow": [started, client.post(f"{path}device")],
+            "pollDeviceToken": post(f"{path}device-token", poll),
+            "getUserInfo": [
+                client.get(f"{path}userinfo", headers={"Authorization": f"Bearer {token}"}),
+                client.get(f"{path}userinfo"),
+            ],
+            "getDiscovery": [client.get("/.well-known/openid-configuration")],
+            "getKeys": [client.get("/.well-known/jwks.json")],
+        }
+
+
+def _code(url: str) -> str:
+    return parse_qs(urlsplit(url).query)["code"][0]
+
+
+@pytest.mark.parametrize("name", sorted(ACCOUNTS_OPERATIONS))
+def test_the_accounts_service_answers_as_its_document_says(answers: dict[str, list[httpx.Response]], name: str) -> None:
+    verb, path, operation = ACCOUNTS_OPERATIONS[name]
+    done = 303 if name == "authorize" else 200
+    for answer, status in zip(answers[name], (done, None), strict=False):
+        assert (answer.request.method, answer.request.url.path) == (verb, path)
+        assert answer.status_code == status or status is None
+        told = operation["responses"].get(str(answer.status_code)) or operation["responses"]["4XX"]
+        if "content" in told:
+            schema = told["content"]["application/json"]["schema"]
+            assert _problems(answer.json(), schema, ACCOUNTS) == []
+            assert _unknown(answer.json(), schema, ACCOUNTS) == set()
+        assert {each.lower() for each in told.get("headers", {})} <= set(answer.headers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote_plus
@@ -93,7 +92,7 @@ def authenticate(request: Request, world: World, form: Form) -> Client:
 def _basic(encoded: str) -> tuple[str, str]:
     try:
         id_, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return "", ""
     return unquote_plus(id_), unquote_plus(secret)
 

@@ -45,8 +45,8 @@ async def _authorize(request: Request) -> Response:
     if session is None:
         return to_login(f"{AUTHORIZE}?{urlencode(fields)}")
     ration(world, "authorize", f"user {session.account.id}", _MOST_A_MINUTE)
-    if not asked.client.enabled or not asked.client.is_open_to(session.account):
-        deny(403, "access_denied", "The client is disabled or open to its testers only.")
+    if not asked.client.is_open_to(session.account):
+        deny(403, "access_denied", "The client is open to its testers only.")
     grants = world.oauth.grants
     if request.method == "POST":
         if given.get("approved") != "true":
@@ -61,6 +61,8 @@ async def _authorize(request: Request) -> Response:
 def _read(world: World, fields: Form) -> _Asked:
     """Check what is asked for. Whoever asks wrongly is not sent back to an address that may be wrong too."""
     client = known_client(world, field(fields, "client_id"))
+    if not client.enabled:
+        deny(403, "access_denied", "The client is disabled.")
     redirect_uri = field(fields, "redirect_uri")
     if not client.may_send_to(redirect_uri):
         deny(400, "invalid_request", "The redirect_uri is not registered for this client.")
@@ -106,7 +108,7 @@ def _see_other(url: str) -> Response:
 
 
 async def _show_login(request: Request) -> Response:
-    return login_page(World.of(request).accounts, request.query_params.get("returnUrl", "/login"))
+    return login_page(World.of(request).accounts, request.query_params.get("returnUrl", ""))
 
 
 async def _login(request: Request) -> Response:

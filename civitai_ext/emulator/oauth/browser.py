@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from http.client import HTTPConnection, HTTPResponse
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -41,48 +43,61 @@ class Browser:
     """A browser in which one account is signed in.
 
     Args:
-        origin: Where the accounts service is.
+        origins: Where the site and the accounts service are.
         account: Who signs in.
 
     """
 
-    def __init__(self, origin: str, account: Account) -> None:
-        self._origin = origin
+    def __init__(self, origins: tuple[str, str], account: Account) -> None:
+        self._origins = origins
+        self._service = origins[1]
         self._cookie = ""
-        self._send("POST", LOGIN, {"account": str(account.id), "returnUrl": "/"})
+        self._send("POST", self._service + LOGIN, {"account": str(account.id), "returnUrl": "/"})
 
     def decide(self, authorize_url: str, *, approved: bool, remember: bool = False) -> str:
         """Open the page on which a client asks for something, and answer it; return where that leads."""
-        parts = urlsplit(authorize_url)
-        if parts.path != AUTHORIZE or parts.hostname != urlsplit(self._origin).hostname:
-            raise ValueError(f"{authorize_url.partition('?')[0]} is no authorize address of this emulator")
-        shown = self._send("GET", f"{parts.path}?{parts.query}")
+        page, _, query = authorize_url.partition("?")
+        if page not in (origin + AUTHORIZE for origin in self._origins):
+            raise ValueError(f"{page} is no authorize address of this emulator, which is at {self._service}")
+        shown = self._send("GET", authorize_url)
+        if shown.status == 308:
+            shown = self._send("GET", shown.location)
         if shown.status == 200:
-            form = dict(parse_qsl(parts.query)) | {"approved": "true" if approved else "false"}
-            shown = self._send("POST", AUTHORIZE, form | ({"remember": "true"} if remember else {}))
+            form = dict(parse_qsl(query)) | {"approved": str(approved).lower()}
+            shown = self._send("POST", self._service + AUTHORIZE, form | ({"remember": "true"} if remember else {}))
         if shown.status != 303:
             raise BrowserError(shown.status, shown.text)
         return shown.location
 
     def decide_device(self, user_code: str, *, approved: bool) -> None:
         """Let a device in, or turn it away."""
-        shown = self._send("POST", DEVICE, {"code": user_code, "approved": "true" if approved else "false"})
+        shown = self._send("POST", self._service + DEVICE, {"code": user_code, "approved": str(approved).lower()})
         if shown.status != 200:
             raise BrowserError(shown.status, shown.text)
 
-    def _send(self, verb: str, path: str, form: dict[str, str] | None = None) -> _Answer:
-        connection = HTTPConnection(urlsplit(self._origin).netloc, timeout=_SECONDS)
+    def _send(self, verb: str, url: str, form: dict[str, str] | None = None) -> _Answer:
+        parts = urlsplit(url)
+        connection = HTTPConnection(parts.netloc, timeout=_SECONDS)
         headers = {"Cookie": self._cookie}
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
-            connection.request(verb, path, urlencode(form) if form is not None else None, headers)
+            connection.request(verb, f"{parts.path}?{parts.query}", None if form is None else urlencode(form), headers)
             answer = connection.getresponse()
             self._keep_cookie(answer)
-            return _Answer(answer.status, answer.getheader("Location", ""), answer.read().decode())
+            return _Answer(answer.status, answer.getheader("Location", ""), _text(answer.read().decode()))
         finally:
             connection.close()
 
     def _keep_cookie(self, answer: HTTPResponse) -> None:
         if cookie := answer.getheader("Set-Cookie"):
             self._cookie = cookie.partition(";")[0]
+
+
+def _text(page: str) -> str:
+    """Tell what a page says, without its mark-up.
+
+    >>> _text("<style>p { }</style><p>Nobody &amp; <b>nothing</b>.</p>")
+    'Nobody & nothing .'
+    """
+    return " ".join(unescape(re.sub("<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)).split())

@@ -80,7 +80,7 @@ class Grants:
         self._refresh: dict[str, _Refresh] = {}
         self._grant_of: dict[str, Grant] = {}
         self._consents: dict[tuple[int, str], int] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     # Consent
 
@@ -117,9 +117,9 @@ class Grants:
         code = self._codes.get(value)
         return code if code is not None and code.client is client and self._clock.now() < code.expires else None
 
-    def use_code(self, value: str) -> bool:
-        """Use a code up; tell whether it was there to be used."""
-        return self._codes.pop(value, None) is not None
+    def use_code(self, value: str) -> None:
+        """Use a code up."""
+        self._codes.pop(value, None)
 
     # Tokens
 
@@ -157,16 +157,12 @@ class Grants:
 
     def revoke_all(self, account: Account) -> None:
         """End all that an account has granted, consents too."""
-
-        def is_own(other: Account) -> bool:
-            return other is account
-
         with self._lock:
             for grant in self._grant_of.values():
-                if is_own(grant.account):
+                if grant.account is account:
                     self._end_access(grant)
-            self._refresh = {key: each for key, each in self._refresh.items() if not is_own(each.grant.account)}
-            self._codes = {key: code for key, code in self._codes.items() if not is_own(code.account)}
+            self._refresh = {key: each for key, each in self._refresh.items() if each.grant.account is not account}
+            self._codes = {key: code for key, code in self._codes.items() if code.account is not account}
             self._consents = {key: scope for key, scope in self._consents.items() if key[0] != account.id}
 
     def _end_access(self, grant: Grant) -> None:
@@ -197,9 +193,9 @@ class Grants:
         """Tell whether the codes of a device are too old."""
         return self._clock.now() >= device.expires
 
-    def use_device(self, value: str) -> bool:
-        """Use the code of a device up; tell whether it was there to be used."""
-        return self._devices.pop(value, None) is not None
+    def use_device(self, value: str) -> None:
+        """Use the code of a device up."""
+        self._devices.pop(value, None)
 
 
 def _plain(user_code: str) -> str:

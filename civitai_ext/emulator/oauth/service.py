@@ -36,11 +36,16 @@ class OAuth:
     """
 
     def __init__(
-        self, clock: Clock, accounts: Accounts, identifiers: Identifiers, seed: int, address: Callable[[], str]
+        self,
+        clock: Clock,
+        accounts: Accounts,
+        identifiers: Identifiers,
+        seed: int,
+        origins: Callable[[], tuple[str, str]],
     ) -> None:
         self._accounts = accounts
         self._identifiers = identifiers
-        self._address = address
+        self._origins = origins
         owner = self._account(None)
         ready = ready_made(owner)
         self.public, self.confidential, self.device = ready["public"], ready["confidential"], ready["device"]
@@ -60,7 +65,7 @@ class OAuth:
     @property
     def issuer(self) -> str:
         """The origin of the service, which is its name too."""
-        return self._address()
+        return self._origins()[1]
 
     # Clients
 
@@ -202,7 +207,7 @@ class OAuth:
         self._browser(account).decide_device(user_code, approved=False)
 
     def _browser(self, account: Account | None) -> Browser:
-        return Browser(self.issuer, self._account(account))
+        return Browser(self._origins(), self._account(account))
 
     def _account(self, account: Account | None) -> Account:
         return next(iter(self._accounts)) if account is None else account
