@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -377,6 +377,25 @@ def test_a_store_that_cannot_be_used_ends_no_token_early(server: FaultServer, tm
     server.script(ME)
     assert me(login, server) == "somebody"
     assert asked(server) == ["me"]
+
+
+class BusyStore(MemoryStore):
+    def lock(self, account: str) -> AbstractContextManager[object]:
+        raise errors.TokenStoreError("process 5 has held the lock for 60 seconds") from TimeoutError()
+
+
+def test_that_somebody_else_waits_for_the_service_is_no_reason_to_give_up(server: FaultServer) -> None:
+    """As where no connection can be made: work that is waited for goes on."""
+    store = MemoryStore()
+    login_at(server, OLD, store)
+    busy = BusyStore()
+    busy.save("default", store.load("default"))  # type: ignore[arg-type]
+    login = Login.stored(store=busy, app=login_at(server, OLD).app)
+    assert login is not None
+    with pytest.raises(errors.ConnectionFailed, match="process 5") as caught:
+        me(login, server)
+    assert not caught.value.sent
+    assert not server.received
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
