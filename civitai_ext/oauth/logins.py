@@ -315,7 +315,8 @@ class Login:
         """Go on with the old token after renewing it failed, as long as it works."""
         known = self._known
         if isinstance(error, LoginExpired) or known is None or refused is not None or _is_over(known.tokens):
-            if isinstance(error.__cause__, TimeoutError):  # whoever has the lock waits for an answer, which passes
+            if isinstance(error, TokenStoreError) and isinstance(error.__cause__, TimeoutError):
+                # Whoever has the lock waits for an answer of the service, and that passes.
                 return ConnectionFailed(error.message, sent=False, hint=error.hint)
             return error
         logger.warning("The login %r could not be renewed yet: %s", self.account, error)

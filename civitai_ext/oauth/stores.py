@@ -109,7 +109,7 @@ class TokenStore(ABC):
 class MemoryStore(TokenStore):
     """Keeps logins as long as the program runs, for this process alone.
 
-    A child that is forked has a copy: whichever of the two renews a login ends that of the other. Give them a `FileStore`.
+    A child that is forked has a copy, and whichever of the two renews a login ends that of the other.
 
     >>> MemoryStore().load("alice") is None
     True
