@@ -682,6 +682,7 @@ def test_wrong_arguments(scripted: App, server: FaultServer, call: Call, message
         (lambda app: app.sign_in(None), "scopes"),
         (lambda app: app.sign_in(1, redirect_uri="http://127.0.0.1:5/other"), "Only the port"),
         (lambda app: app.sign_in(1, redirect_uri="https://evil.example/callback"), "Only the port"),
+        (lambda app: app.sign_in(1, redirect_uri=""), "redirect_uri"),
         (lambda app: app.authorize_url(1, "", Pkce.new()), "state"),
         (lambda app: app.authorize_url(1, None, Pkce.new()), "state"),
         (lambda app: app.authorize_url(1, "x", Pkce.new(), nonce=""), "nonce"),
