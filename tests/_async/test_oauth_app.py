@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import traceback
@@ -577,6 +578,16 @@ async def test_no_error_repeats_a_secret(scripted: AsyncApp, server: FaultServer
         await CALLS[name](scripted)
     sent = server.received[-1].body.decode() + str(server.received[-1].headers)
     assert not [secret for secret in NOBODY_SEES if secret in sent and secret in shown(caught.value)]
+
+
+async def test_no_log_has_a_secret(scripted: AsyncApp, server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.script(answer({**PAIR, **CODES, "device_code": REFRESH}))
+    for call in CALLS.values():
+        await call(scripted)
+    assert f"POST {scripted.config.auth_url}/api/auth/oauth/token: 200" in caplog.text
+    ours = "".join(record.getMessage() for record in caplog.records if record.name != "asyncio")
+    assert not [secret for secret in NOBODY_SEES if secret in ours]
 
 
 @pytest.mark.parametrize("name", ["exchange", "refresh", "client_credentials", "start_device"])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import traceback
@@ -576,6 +577,16 @@ def test_no_error_repeats_a_secret(scripted: App, server: FaultServer, name: str
         CALLS[name](scripted)
     sent = server.received[-1].body.decode() + str(server.received[-1].headers)
     assert not [secret for secret in NOBODY_SEES if secret in sent and secret in shown(caught.value)]
+
+
+def test_no_log_has_a_secret(scripted: App, server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.script(answer({**PAIR, **CODES, "device_code": REFRESH}))
+    for call in CALLS.values():
+        call(scripted)
+    assert f"POST {scripted.config.auth_url}/api/auth/oauth/token: 200" in caplog.text
+    ours = "".join(record.getMessage() for record in caplog.records if record.name != "asyncio")
+    assert not [secret for secret in NOBODY_SEES if secret in ours]
 
 
 @pytest.mark.parametrize("name", ["exchange", "refresh", "client_credentials", "start_device"])
