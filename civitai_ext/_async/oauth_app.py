@@ -50,9 +50,9 @@ from civitai_ext.errors import (
 from civitai_ext.oauth.answers import meant, moment_of, tokens_of
 from civitai_ext.oauth.devices import DeviceCode, DevicePolling, device_code_of
 from civitai_ext.oauth.id_tokens import claims_in, require_joserfc
-from civitai_ext.oauth.scopes import Scope, Scopes, asked_scopes
+from civitai_ext.oauth.scopes import Scope, Scopes
 from civitai_ext.oauth.settings import AppSettings, other_redirect_uri
-from civitai_ext.oauth.signing_in import Pkce, SignIn, authorize_url, code_in
+from civitai_ext.oauth.signing_in import Pkce, SignIn, asked_scopes, authorize_url, code_in
 from civitai_ext.oauth.tokens import Tokens
 
 __all__ = ["AsyncApp"]

@@ -19,9 +19,9 @@ from civitai_ext._sync.oauth_app import App
 from civitai_ext.errors import CivitaiError, ConfigurationError, LoginFailed, TokenStoreError
 from civitai_ext.oauth.logins import Login
 from civitai_ext.oauth.loopback import Loopback
-from civitai_ext.oauth.scopes import Scope, Scopes, asked_scopes
+from civitai_ext.oauth.scopes import Scope, Scopes
 from civitai_ext.oauth.settings import AppSettings
-from civitai_ext.oauth.signing_in import SignIn, code_in
+from civitai_ext.oauth.signing_in import SignIn, asked_scopes, code_in
 from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore, default_store
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
