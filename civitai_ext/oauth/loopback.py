@@ -170,7 +170,11 @@ class Loopback:
         deadline = time.monotonic() + timeout
         while not self._arrived.wait(max(0.0, min(_INTERRUPTIBLE_SECONDS, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
-                raise LoginTimeout(f"Nobody logged in within {timeout:g} seconds")
+                raise LoginTimeout(
+                    f"Nobody logged in within {timeout:g} seconds",
+                    hint="If the browser showed an error, look at the client id, its redirect URIs and the scopes that "
+                    "it may ask for. Else try again; `timeout` says how many seconds to wait.",
+                )
         return self._callback or ""
 
     def succeed(self, text: str) -> None:
