@@ -28,7 +28,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from civitai_ext import AsyncCivitai, errors
-from civitai_ext.oauth import AsyncApp, FileStore, Login, Scope, SignIn, TokenStore
+from civitai_ext.oauth import AsyncApp, FileStore, Login, Scope, SignIn, TokenStore, logout
 
 COOKIE = "session"
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>Sign in with Civitai</title>{}"
@@ -102,10 +102,11 @@ class Site:
         """Have the tokens forgotten, here and at Civitai."""
         account = self.session(request).get("account")
         self.sessions.pop(request.cookies.get(COOKIE, ""), None)
-        login = None if account is None else await asyncio.to_thread(self.store.load, account)
-        if account is not None and login is not None:
-            await asyncio.to_thread(self.store.delete, account)
-            await self.app.revoke(login.tokens)
+        if account is not None:
+            try:
+                await asyncio.to_thread(logout, account, store=self.store, app=self.app)
+            except errors.CivitaiError as error:
+                return page(f"<p>You are signed out here. {html.escape(str(error))}")
         return RedirectResponse("/", 303)
 
     def login(self, account: str) -> Login | None:

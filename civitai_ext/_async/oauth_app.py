@@ -360,10 +360,9 @@ class AsyncApp:
             ApiError: The service cannot do it now.
         """
         known = tokens if isinstance(tokens, Tokens) else None
-        token = tokens.refresh_token if isinstance(tokens, Tokens) else tokens
-        if token is None:
+        if known is not None and known.refresh_token is None:
             raise InvalidRequest("These tokens have no refresh token", hint="Log in again.")
-        token = _a_token(token)
+        token = _a_token(tokens if known is None else known.refresh_token)
         request = create_token.request(
             body=TokenRequest(grant_type="refresh_token", **self._credentials(), refresh_token=token)
         )
@@ -463,12 +462,14 @@ class AsyncApp:
         try:
             return self.transport.decode(request, response)
         except UnexpectedResponse as error:
-            if 300 <= error.status < 400:  # nothing follows it: what was sent is for one host only
-                error.hint = (
-                    f"auth_url is {self.config.auth_url}, and leads somewhere else. Set it to the accounts service "
-                    "itself, https://auth.civitai.com."
-                )
-            raise
+            unexpected = error
+        unexpected.__cause__ = unexpected.__context__ = None  # it has the answer, in which there may be tokens
+        if 300 <= unexpected.status < 400:  # nothing follows it: what was sent is for one host only
+            unexpected.hint = (
+                f"auth_url is {self.config.auth_url}, and leads somewhere else. Set it to the accounts service "
+                "itself, https://auth.civitai.com."
+            )
+        raise unexpected
 
     def _tokens(
         self,
@@ -518,5 +519,7 @@ class _Credentials(TypedDict):
 
 def _a_token(token: Any) -> Secret:
     if not isinstance(token, str) or not token.strip():
-        raise InvalidRequest(f"A token is a text, or Tokens; this is {'empty' if token == '' else type(token)}")
+        raise InvalidRequest(
+            f"It takes a token, or Tokens; this is {'empty' if isinstance(token, str) else type(token).__name__}"
+        )
     return Secret(token.strip())

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from civitai_ext.emulator.oauth.browser import BrowserError
     from civitai_ext.emulator.server import Emulator, EmulatorError
 
-__all__ = ["Emulator", "EmulatorError"]
+__all__ = ["BrowserError", "Emulator", "EmulatorError"]
 
 _EXTRA = ("PIL", "cronsim", "joserfc", "starlette", "uvicorn")
 
@@ -24,9 +25,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         from civitai_ext.emulator import server
+        from civitai_ext.emulator.oauth import browser
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         message = f"the emulator needs {error.name}, which an extra brings: pip install 'civitai-ext[emulator]'"
         raise ImportError(message, name=error.name) from error
-    return getattr(server, name)
+    return getattr(browser if name == "BrowserError" else server, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -26,7 +26,7 @@ class Account:
     id: int
     username: str
     email: str
-    token: str
+    token: str = field(repr=False)
     tier: str | None
     ledger: Ledger
 

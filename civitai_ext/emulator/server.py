@@ -263,7 +263,9 @@ class Emulator:
     def _transport_of(self, scope: Scope) -> asyncio.Transport | None:
         """Find what carries the connection that a request came in by, unless it has gone."""
         for connection in list(self._server.server_state.connections) if self._server else ():
-            if isinstance(connection, H11Protocol) and _ends(connection) == (scope["client"], scope["server"]):
+            # The port of a caller may lead to both of ours.
+            ends = (scope["client"], scope["server"])
+            if isinstance(connection, H11Protocol) and (connection.client, connection.server) == ends:
                 return connection.transport
         return None
 
@@ -291,11 +293,6 @@ class Emulator:
         await asyncio.to_thread(self.close)
 
 
-def _ends(connection: H11Protocol) -> tuple[object, object]:
-    """Tell between which addresses a connection is: a caller's port may lead to both of ours."""
-    return connection.client, connection.server
-
-
 def _origin(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
@@ -304,7 +301,7 @@ def _origin(listening: socket.socket) -> str:
 
 
 def _listen(host: str, port: int, purpose: str = "") -> socket.socket:
-    """Open a socket to listen on.
+    """Open a socket to listen on; `purpose` is what an error says about it.
 
     Raises:
         EmulatorError: The address cannot be listened on.

@@ -20,16 +20,15 @@ from civitai_ext.errors import (
     LoginFailed,
     LoginTimeout,
 )
-from civitai_ext.oauth.scopes import Scope
+from civitai_ext.oauth.scopes import Scope, scopes_in
 from civitai_ext.oauth.tokens import Tokens
 
-__all__ = ["granted_scopes", "is_passing", "meant", "moment_of", "seconds", "tokens_of"]
+__all__ = ["is_passing", "meant", "moment_of", "seconds", "tokens_of"]
 
 _LIFETIME: Final = 3600.0
 """Seconds that an access token lives, by all that is known, where an answer does not say it, or nothing sensible."""
 
 _LONGEST_LIFETIME: Final = 10 * 365 * 24 * 3600.0
-_MOST_BITS: Final = 63
 
 _CLIENT_REFUSED: Final = ("invalid_client", "unauthorized_client")
 _HINTS: Final[Mapping[str, str]] = {
@@ -59,7 +58,7 @@ def tokens_of(
     if not _is_missing(kind) and (not isinstance(kind, str) or kind.lower() != "bearer"):
         raise ValueError("the token is of another type than Bearer")
     given = None if _is_missing(answer.refresh_token) else _token(answer.refresh_token, "refresh token")
-    said = granted_scopes(answer.scope)
+    said = scopes_in(answer.scope)
     return Tokens(
         access_token=_token(answer.access_token, "access token"),
         refresh_token=refresh_token if given is None else given,
@@ -78,21 +77,6 @@ def _token(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(f"there is no {what} in it")
     return value
-
-
-def granted_scopes(value: Any) -> Scope | None:
-    """Read what was granted, in any form in which it comes; None if that cannot be told.
-
-    >>> granted_scopes(["114689"]), granted_scopes("everything")
-    (<Scope.AI_SERVICES: 114689>, None)
-    """
-    if _is_missing(value) or value == [] or isinstance(value, dict):
-        return None
-    try:
-        found = Scope.parse(value)
-    except (ValueError, RecursionError):
-        return None
-    return found if int(found).bit_length() <= _MOST_BITS else None
 
 
 def seconds(value: Any, default: float, longest: float) -> float:

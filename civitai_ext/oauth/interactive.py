@@ -8,7 +8,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 import attrs
@@ -20,9 +20,13 @@ from civitai_ext.errors import CivitaiError, ConfigurationError, LoginFailed, To
 from civitai_ext.oauth.logins import Login
 from civitai_ext.oauth.loopback import Loopback
 from civitai_ext.oauth.scopes import Scope, Scopes, asked_scopes
+from civitai_ext.oauth.settings import AppSettings
 from civitai_ext.oauth.signing_in import SignIn, code_in
 from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore, default_store
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
+
+if TYPE_CHECKING:
+    from civitai_ext._async.oauth_app import AsyncApp
 
 __all__ = ["login", "logout"]
 
@@ -96,7 +100,9 @@ def login(
     return attempt.by_browser()
 
 
-def logout(account: str = DEFAULT_ACCOUNT, *, store: TokenStore | None = None, app: App | None = None) -> bool:
+def logout(
+    account: str = DEFAULT_ACCOUNT, *, store: TokenStore | None = None, app: App | AsyncApp | None = None
+) -> bool:
     """End a login: revoke its tokens and remove it from where it is stored.
 
     It is removed in any case; if it could not be revoked, the error says so, and where to end it by hand.
@@ -275,7 +281,7 @@ def _wrong_with(pasted: str, sign_in: SignIn) -> str | None:
     return None
 
 
-def _is_of(app: App, stored: StoredLogin) -> bool:
+def _is_of(app: App | AsyncApp, stored: StoredLogin) -> bool:
     return (app.client_id, app.config.auth_url) == (stored.client_id, stored.auth_url)
 
 
@@ -287,11 +293,9 @@ def _as_far_as_it_goes() -> Iterator[None]:
         logger.debug("tokens that nobody needs any more could not be revoked: %s", error)
 
 
-def _revoke(stored: StoredLogin, app: App | None) -> None:
-    if app is not None:
-        app.revoke(stored.tokens)
-        return
-    if stored.confidential:
+def _revoke(stored: StoredLogin, app: App | AsyncApp | None) -> None:
+    if app is None and stored.confidential:
         raise ConfigurationError("The login cannot be revoked without `app`, since its OAuth client has a secret")
-    with App(stored.client_id, stored.redirect_uri, auth_url=stored.auth_url) as own:
+    known = AppSettings(client_id=stored.client_id, redirect_uri=stored.redirect_uri, auth_url=stored.auth_url)
+    with App.of(known if app is None else app.settings) as own:
         own.revoke(stored.tokens)

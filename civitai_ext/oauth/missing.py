@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from civitai_ext._reading import record
-from civitai_ext.oauth.scopes import Scope
+from civitai_ext.oauth.scopes import Scope, scopes_in
 
 __all__ = ["missing_scopes"]
 
@@ -45,7 +45,7 @@ def missing_scopes(code: str | None, message: str, body: Any, headers: Mapping[s
         return None
     found = Scope(0)
     for value in (challenge.get("scope"), *_values(body)):
-        found |= _read(value)
+        found |= scopes_in(value) or Scope(0)
     return found or _named_in(message)
 
 
@@ -55,22 +55,12 @@ def _values(body: Any) -> Iterator[Any]:
         yield from (part[name] for name in _FIELDS if name in part)
 
 
-def _read(value: Any) -> Scope:
-    if not isinstance(value, (str, int, list)):
-        return Scope(0)
-    try:
-        found = Scope.parse(value)
-    except (ValueError, RecursionError):
-        return Scope(0)
-    return found if int(found).bit_length() < 64 else Scope(0)
-
-
 def _named_in(message: str) -> Scope:
     found = Scope(0)
     for word in re.findall(r"[A-Za-z_]{5,}", message):
-        right = _read(word)
-        if int(right).bit_count() == 1:  # the names of sets, such as Creator, are words too
+        right = scopes_in(word)
+        if right is not None and int(right).bit_count() == 1:  # the names of sets, such as Creator, are words too
             found |= right
     for digits in _NUMBER.findall(message):
-        found |= _read(digits)
+        found |= Scope(int(digits))
     return found

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from civitai_ext.errors import InvalidRequest
 
-__all__ = ["Scope", "Scopes", "asked_scopes"]
+__all__ = ["Scope", "Scopes", "asked_scopes", "scopes_in"]
 
 
 class Scope(IntFlag, boundary=KEEP):
@@ -152,8 +152,25 @@ def _as_civitai_spells(name: str) -> str:
 Scopes: TypeAlias = Scope | int | str | Iterable[Scope | int | str]
 """What `Scope.parse` reads, for the arguments of functions."""
 
+_MOST_BITS = 63
 _NAMES = {scope.value: _as_civitai_spells(scope.name or "") for scope in Scope}
 _BY_NAME = {name.lower().replace("_", ""): value.value for name, value in Scope.__members__.items()}
+
+
+def scopes_in(value: object) -> Scope | None:
+    """Read what a service says about scopes, in any form in which it does; None if that cannot be told.
+
+    >>> scopes_in(["114689"]), scopes_in("everything")
+    (<Scope.AI_SERVICES: 114689>, None)
+    """
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, (str, int)) and item != "" for item in items):
+        return None
+    try:
+        found = Scope.parse(items)
+    except ValueError:
+        return None
+    return found if int(found).bit_length() <= _MOST_BITS else None
 
 
 def asked_scopes(value: object) -> Scope:

@@ -27,9 +27,11 @@ from civitai_ext.errors import ConfigurationError, TokenStoreError
 from civitai_ext.oauth._account_names import account_in, file_name, is_hash
 
 if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
     from civitai_ext.oauth.tokens import StoredLogin
 
-__all__ = ["DEFAULT_ACCOUNT", "FileStore", "MemoryStore", "TokenStore", "default_store"]
+__all__ = ["DEFAULT_ACCOUNT", "FileStore", "KeyringStore", "MemoryStore", "TokenStore", "default_store"]
 
 DEFAULT_ACCOUNT: Final = "default"
 """The name of the account that a login is stored under where none is given."""
@@ -37,10 +39,13 @@ DEFAULT_ACCOUNT: Final = "default"
 _LOGIN: Final = ".json"
 _NEW: Final = ".json.new"
 _LOCK: Final = ".lock"
+_LIST: Final = "accounts"
 _LOCK_TIMEOUT: Final = 60.0
 """Seconds. Whoever holds the lock of an account may be waiting for an answer."""
 _ROOM: Final = 4096
-"""Bytes that are tried to be written. Logins have less than 1000."""
+"""Bytes that are tried to be written to a file."""
+_USUAL: Final = 1000
+"""Characters that are tried to be stored in a keyring. Logins have fewer; Windows takes 1280."""
 
 
 class TokenStore(ABC):
@@ -210,7 +215,7 @@ class FileStore(TokenStore):
         from civitai_ext._disk import sync_folder
 
         path = self._path(account)
-        with self._writing(path, f"The login of {account!r} cannot be stored"):
+        with _writing(self._folder, path, f"The login of {account!r} cannot be stored"):
             notes = {"account": account, "replaces": _digest(_settled(path))}
             try:
                 _private_files.write(_new(path), json.dumps(json.loads(login.to_json()) | notes).encode())
@@ -229,7 +234,7 @@ class FileStore(TokenStore):
             TokenStoreError: It could not.
         """
         path = self._path(account)
-        with self._writing(path, f"The login of {account!r} could not be stored"):
+        with _writing(self._folder, path, f"The login of {account!r} could not be stored"):
             _settled(path)
             try:
                 _private_files.write(_new(path), b" " * _ROOM)
@@ -244,10 +249,10 @@ class FileStore(TokenStore):
             TokenStoreError: It cannot be removed.
         """
         path, doing = self._path(account), f"The login of {account!r} cannot be removed"
-        with _explained(path, doing, self._hint):
+        with _explained(path, doing, _hint(self._folder)):
             if not _is_there(path) and not _is_there(_new(path)):
                 return
-        with self._writing(path, doing):
+        with _writing(self._folder, path, doing):
             _new(path).unlink(missing_ok=True)  # first, else it would be the login of whoever had none before
             path.unlink(missing_ok=True)
 
@@ -257,7 +262,7 @@ class FileStore(TokenStore):
         Raises:
             TokenStoreError: The folder cannot be read.
         """
-        with _explained(self._folder, "The accounts cannot be listed", self._hint):
+        with _explained(self._folder, "The accounts cannot be listed", _hint(self._folder)):
             try:
                 names = os.listdir(self._folder)  # noqa: PTH208
             except FileNotFoundError:
@@ -273,30 +278,12 @@ class FileStore(TokenStore):
             TokenStoreError: The folder cannot be written to, or somebody held the lock for a minute.
         """
         path = self._folder / (file_name(account) + _LOCK)
-        with _explained(path, f"The login of {account!r} cannot be changed", self._hint):
-            held = self._locked(path)
+        with _explained(path, f"The login of {account!r} cannot be changed", _hint(self._folder)):
+            held = _locked(self._folder, path)
         try:
             yield
         finally:
             _locks.unlock(path, held)
-
-    @contextlib.contextmanager
-    def _writing(self, path: Path, doing: str) -> Iterator[None]:
-        # Not the lock of the account: whoever saves mostly has it already.
-        with _explained(path, doing, self._hint):
-            held = self._locked(self._folder / _LOCK)
-            try:
-                yield
-            finally:
-                _locks.unlock(self._folder / _LOCK, held)
-
-    def _locked(self, path: Path) -> int:
-        _private_files.make_folder(self._folder, lambda name: _split(name) is not None)
-        return _locks.lock(path, _LOCK_TIMEOUT)
-
-    @property
-    def _hint(self) -> str:
-        return f"See that {self._folder} can be written to and has room, and that nothing else is in the way."
 
     def _path(self, account: str) -> Path:
         return self._folder / (file_name(account) + _LOGIN)
@@ -318,6 +305,153 @@ class FileStore(TokenStore):
             return None
 
 
+class KeyringStore(TokenStore):
+    """Keeps logins in the system's keyring, where they are encrypted. Needs the extra `keyring`.
+
+    It uses the keyring that the library `keyring` finds or is set up for: of macOS, Windows, GNOME, KDE and others.
+    So that one process at a time renews a login, there are locks in the default folder of `FileStore`.
+
+    Args:
+        service: What the entries are filed under.
+
+    Raises:
+        ConfigurationError: The extra `keyring` is not installed.
+
+    For example `Login(app, store=KeyringStore(), account="alice")`.
+    """
+
+    def __init__(self, service: str = "civitai-ext") -> None:
+        try:
+            import keyring
+        except ImportError as error:
+            raise ConfigurationError(
+                "The keyring needs a package that is not installed",
+                hint="Install it with pip install 'civitai-ext[keyring]'.",
+            ) from error
+        self._keyring = keyring
+        self._service = service
+        self._list = f"{service} (accounts)"  # services of their own, in which no account can be in the way
+        self._probe = f"{service} (check)"
+        self._files = FileStore()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._service!r})"
+
+    def load(self, account: str) -> StoredLogin | None:
+        """Give the login of an account; None if there is none.
+
+        Raises:
+            InvalidRequest: It is no name of an account.
+            TokenStoreError: There is no keyring, it is locked, or what it has is no login.
+        """
+        entry, doing = file_name(account), f"The login of {account!r} cannot be read"
+        with self._explained(doing) as keyring:
+            stored = keyring.get_password(self._service, entry)
+        if stored is None:
+            return None
+        from civitai_ext.oauth.tokens import StoredLogin
+
+        try:
+            return StoredLogin.from_json(stored)
+        except ValueError as error:
+            raise TokenStoreError(f"{doing}: what the keyring has is no login: {error}", hint="Log in again.") from None
+
+    def save(self, account: str, login: StoredLogin) -> None:
+        """Store the login of an account in place of the one before.
+
+        Raises:
+            InvalidRequest: It is no name of an account.
+            TokenStoreError: There is no keyring, it is locked, or it does not take as much.
+        """
+        entry = file_name(account)
+        with self._writing(f"The login of {account!r} cannot be stored") as keyring:
+            names = self._names(keyring)
+            if account not in names:
+                self._list_as(keyring, [*names, account])
+            keyring.set_password(self._service, entry, login.to_json())
+
+    def check(self, account: str) -> None:
+        """Find out whether a login could be stored, by storing as much under another name and removing it again.
+
+        Raises:
+            InvalidRequest: It is no name of an account.
+            TokenStoreError: It could not.
+        """
+        entry = file_name(account)
+        with self._writing(f"The login of {account!r} could not be stored") as keyring:
+            stored = keyring.get_password(self._service, entry)
+            keyring.set_password(self._probe, entry, "x" * max(len(stored or ""), _USUAL))
+            keyring.delete_password(self._probe, entry)
+
+    def delete(self, account: str) -> None:
+        """Remove the login of an account; nothing happens if there is none.
+
+        Raises:
+            InvalidRequest: It is no name of an account.
+            TokenStoreError: There is no keyring, or it is locked.
+        """
+        entry = file_name(account)
+        with self._writing(f"The login of {account!r} cannot be removed") as keyring:
+            if keyring.get_password(self._service, entry) is not None:
+                keyring.delete_password(self._service, entry)
+            names = self._names(keyring)
+            if account in names:
+                self._list_as(keyring, [name for name in names if name != account])
+
+    def accounts(self) -> list[str]:
+        """Give the names of all accounts, in order.
+
+        Raises:
+            TokenStoreError: There is no keyring, or it is locked.
+        """
+        with self._explained("The accounts cannot be listed") as keyring:
+            names = self._names(keyring)
+            return sorted(name for name in names if keyring.get_password(self._service, file_name(name)) is not None)
+
+    def lock(self, account: str) -> AbstractContextManager[object]:
+        """Give what is held while the login of an account is changed: other threads and processes wait for it.
+
+        Raises:
+            InvalidRequest: It is no name of an account.
+            TokenStoreError: The folder of the locks cannot be written to, or somebody held the lock for a minute.
+        """
+        return self._files.lock(account)
+
+    @contextlib.contextmanager
+    def _writing(self, doing: str) -> Iterator[KeyringBackend]:
+        # One at a time: the list of accounts is read and written, and on Windows entries of other accounts are, too.
+        folder = self._files.folder
+        with _writing(folder, folder, doing), self._explained(doing) as keyring:
+            yield keyring
+
+    @contextlib.contextmanager
+    def _explained(self, doing: str) -> Iterator[KeyringBackend]:
+        try:
+            keyring = self._keyring.get_keyring()
+            if _forgets(keyring):
+                raise LookupError("there is no keyring that keeps anything")
+            yield keyring
+        except Exception as error:  # backends raise whatever their systems do
+            reason = str(error) or type(error).__name__
+            raise TokenStoreError(
+                f"{doing}: {reason}", hint="See that the keyring is unlocked, or use FileStore."
+            ) from error
+
+    def _names(self, keyring: KeyringBackend) -> list[str]:
+        import json
+
+        try:
+            listed = json.loads(keyring.get_password(self._list, _LIST) or "[]")
+        except ValueError:  # somebody else wrote it
+            return []
+        return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
+    def _list_as(self, keyring: KeyringBackend, names: list[str]) -> None:
+        import json
+
+        keyring.set_password(self._list, _LIST, json.dumps(names))
+
+
 def default_store() -> FileStore:
     """Give the store that is used where none is named: files in the default folder.
 
@@ -325,6 +459,15 @@ def default_store() -> FileStore:
         ConfigurationError: `CIVITAI_LOGINS` is not set, and the extra `oauth` is not installed.
     """
     return FileStore()
+
+
+def _forgets(keyring: KeyringBackend) -> bool:
+    """Tell whether it is one of those that stand for none, some of which pass over what is to be stored."""
+    from keyring.backends import chainer, fail, null
+
+    if isinstance(keyring, chainer.ChainerBackend):
+        return not keyring.backends
+    return isinstance(keyring, (fail.Keyring, null.Keyring))
 
 
 def _default_folder() -> Path:
@@ -352,6 +495,26 @@ def _explained(path: Path, doing: str, hint: str) -> Iterator[None]:
         raise TokenStoreError(f"{doing}: {where}: {error.strerror or error}", path=where, hint=hint) from error
 
 
+def _hint(folder: Path) -> str:
+    return f"See that {folder} can be written to and has room, and that nothing else is in the way."
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, path: Path, doing: str) -> Iterator[None]:
+    """Hold what is held while anything is written. It is no account's lock, since whoever saves mostly has that."""
+    with _explained(path, doing, _hint(folder)):
+        held = _locked(folder, folder / _LOCK)
+        try:
+            yield
+        finally:
+            _locks.unlock(folder / _LOCK, held)
+
+
+def _locked(folder: Path, path: Path) -> int:
+    _private_files.make_folder(folder, lambda name: _split(name) is not None)
+    return _locks.lock(path, _LOCK_TIMEOUT)
+
+
 def _new(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(_LOGIN) + _NEW)
 
@@ -377,12 +540,7 @@ def _digest(stored: bytes | None) -> str | None:
 
 def _settled(path: Path) -> bytes | None:
     """Finish what somebody left who died, or clear it away; give what is stored then. The lock is held meanwhile."""
-    try:
-        stored = _private_files.read(path)
-    except (IsADirectoryError, PermissionError):
-        raise
-    except OSError:  # something else that can be replaced
-        stored = None
+    stored = _replaceable(path)
     left = _continued(path, stored)
     if left is None:
         _new(path).unlink(missing_ok=True)
@@ -393,10 +551,7 @@ def _settled(path: Path) -> bytes | None:
 
 def _continued(path: Path, stored: bytes | None) -> bytes | None:
     """Give the login that somebody wrote as a whole to replace what is stored, and then died, or is about to do it."""
-    try:
-        left = _private_files.read(_new(path))
-    except OSError:
-        return None
+    left = _replaceable(_new(path))
     if left is None:
         return None
     import json
@@ -408,3 +563,13 @@ def _continued(path: Path, stored: bytes | None) -> bytes | None:
     except ValueError:
         return None
     return left if json.loads(left).get("replaces", "") == _digest(stored) else None
+
+
+def _replaceable(path: Path) -> bytes | None:
+    """Give what is in a file; None if there is none, or something odd, which another file can take the place of."""
+    try:
+        return _private_files.read(path)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None

@@ -269,7 +269,7 @@ def test_what_the_service_takes_for_something_else_is_told(civitai: Civitai, emu
 
 def test_a_limit_of_the_token_is_told_apart(civitai: Civitai, emulator: Emulator) -> None:
     emulator.faults.add(f"POST {WORKFLOWS}", status=403, body="Buzz limit exceeded for this API key")
-    with pytest.raises(errors.SpendLimitReached, match="buzz_limit"):
+    with pytest.raises(errors.SpendLimitReached, match="budgets"):
         civitai.workflows.submit(picture())
     emulator.faults.clear()
     emulator.faults.add(f"POST {WORKFLOWS}", status=403, body="You are not allowed to use this model")

@@ -17,8 +17,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from civitai_ext.emulator import Emulator, EmulatorError
-from civitai_ext.emulator.oauth.browser import BrowserError
+from civitai_ext.emulator import BrowserError, Emulator, EmulatorError
 from civitai_ext.emulator.oauth.clients import Client
 from civitai_ext.emulator.scopes import ALL
 
@@ -244,6 +243,8 @@ def test_bad_requests_for_a_code(
         ("http://127.0.0.1:8000/callback/", False),
         ("http://127.0.0.1:8000/callback?next=1", False),
         ("http://127.0.0.1:8000/callback#", False),
+        ("http://127.0.0.1:8000/call\nback", False),
+        (" http://127.0.0.1:8000/callback", False),
         ("http://127.0.0.1:99999/callback", False),
         ("http://127.0.0.2:8000/callback", False),
         ("http://somebody@127.0.0.1:8000/callback", False),
@@ -351,7 +352,7 @@ def test_the_secret_of_a_public_client_is_ignored(emulator: Emulator, hub: httpx
 def test_a_confidential_client_proves_itself(emulator: Emulator, hub: httpx.Client) -> None:
     client = emulator.oauth.confidential
     assert re.fullmatch("[0-9a-f]{48}", client.secret or "")
-    assert str(client.secret) not in repr(client)
+    assert not {str(client.secret), emulator.token} & set(re.findall(r"[\w-]+", repr(client)))
     form = code_form(emulator, client)
     for secret in ({}, {"client_secret": "wrong"}):
         anonymous = {name: value for name, value in form.items() if name != "client_secret"}

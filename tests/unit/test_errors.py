@@ -296,6 +296,56 @@ def test_other_refusals_are_not_taken_for_too_little_buzz() -> None:
     assert type(fail(403, "Buzz transfers are not allowed")) is errors.PermissionDenied
 
 
+WRITE = Scope.AI_SERVICES_WRITE
+
+
+@pytest.mark.parametrize(
+    ("body", "challenge", "missing"),
+    [
+        ({"error": "insufficient_scope"}, "", Scope(0)),
+        ({"error": "insufficient_scope", "error_description": "Needs AIServicesWrite"}, "", WRITE),
+        ({"error": "insufficient_scope", "scope": "32768"}, "", WRITE),
+        ({"error": "insufficient_scope", "requiredScopes": [32768, "BuzzRead"]}, "", WRITE | Scope.BUZZ_READ),
+        ({"error": "insufficient_scope", "scope": {"a": []}}, "", Scope(0)),
+        ({"message": "Insufficient scope: BuzzRead"}, "", Scope.BUZZ_READ),
+        ({"message": "This token is missing the ModelsWrite scope"}, "", Scope.MODELS_WRITE),
+        ({"message": "Missing required scope 32768"}, "", WRITE),
+        ({"message": "The scope ai_services_write is required"}, "", WRITE),
+        ({"title": "Forbidden", "detail": "Token does not have the required permission scope"}, "", Scope(0)),
+        ({"error": {"message": "Missing scope", "data": 1, "requiredScope": "AIServicesWrite"}}, "", WRITE),
+        ("", 'Bearer realm="x", error="insufficient_scope", scope="32768"', WRITE),
+        ("", "Bearer error=insufficient_scope", Scope(0)),
+        ("Full Creator accounts only: requires a scope", "", Scope(0)),
+    ],
+)
+def test_a_scope_that_is_missing_is_named(body: Any, challenge: str, missing: Scope) -> None:
+    error = fail(403, body, www_authenticate=challenge)
+    assert type(error) is errors.ScopeMissing
+    assert (error.missing, error.granted) == (missing, None)
+    assert all(name in str(error) for name in missing.names)
+    assert type(fail(404, body, www_authenticate=challenge)) is errors.NotFound
+
+
+def test_of_what_is_needed_only_what_the_token_lacks_is_missing() -> None:
+    body = b'{"error": "insufficient_scope", "scope": "114689"}'
+    answer = Response(403, {"content-type": "application/json"}, body)
+    for granted, missing in (
+        (Scope.USER_READ | Scope.BUZZ_READ, Scope.AI_SERVICES_READ | WRITE),
+        (Scope.AI_SERVICES, Scope.AI_SERVICES),
+        (None, Scope.AI_SERVICES),
+    ):
+        error = error_for(answer, method="GET", url=URL, granted=granted)
+        assert isinstance(error, errors.ScopeMissing)
+        assert (error.missing, error.granted) == (missing, granted)
+
+
+@pytest.mark.parametrize(
+    "body", ["Only the creator may do this", "Forbidden", {"error": "access_denied", "scope": "1"}, "Buzz is missing"]
+)
+def test_other_refusals_are_not_taken_for_a_missing_scope(body: Any) -> None:
+    assert type(fail(403, body, www_authenticate='Bearer error="invalid_token"')) is errors.PermissionDenied
+
+
 def test_early_access() -> None:
     error = fail(403, {"error": "Early Access", "deadline": "2026-01-02T00:00:00.000Z", "message": "Wait for it"})
     assert type(error) is errors.EarlyAccess
@@ -353,7 +403,7 @@ JSON = st.recursive(
             st.sampled_from(
                 ["error", "message", "code", "errors", "issues", "title", "detail", "path", "name", "traceId"]
             )
-            | st.sampled_from(["error_description", "deadline"])
+            | st.sampled_from(["error_description", "deadline", "scope", "requiredScopes"])
             | st.text(),
             inner,
         )

@@ -108,7 +108,7 @@ def _see_other(url: str) -> Response:
 
 
 async def _show_login(request: Request) -> Response:
-    return login_page(World.of(request).accounts, request.query_params.get("returnUrl", "/login"))
+    return login_page(World.of(request).accounts, request.query_params.get("returnUrl", ""))
 
 
 async def _login(request: Request) -> Response:

@@ -113,6 +113,8 @@ def ready_made(owner: Account) -> dict[str, Client]:
 
 def _parts(uri: str) -> SplitResult | None:
     """Take an address apart if it is one."""
+    if not uri.isprintable() or " " in uri:  # what the parser would drop
+        return None
     try:
         parts = urlsplit(uri)
         _ = parts.port  # looked at only when it is asked for

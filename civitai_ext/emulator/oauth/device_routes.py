@@ -62,8 +62,7 @@ async def _poll(request: Request) -> Response:
         deny(400, "access_denied", "The user denied the request.")
     if device.state == "pending":
         deny(400, "authorization_pending", "The user has not decided yet.")
-    if not grants.use_device(value):
-        deny(400, "invalid_grant", "The device code is unknown or was used.")
+    grants.use_device(value)
     grant = Grant(device.client, device.state, device.scope)
     return private(pair_json(grants.issue(grant, world.oauth.access_seconds)))
 

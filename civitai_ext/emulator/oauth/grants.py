@@ -80,7 +80,7 @@ class Grants:
         self._refresh: dict[str, _Refresh] = {}
         self._grant_of: dict[str, Grant] = {}
         self._consents: dict[tuple[int, str], int] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     # Consent
 
@@ -117,9 +117,9 @@ class Grants:
         code = self._codes.get(value)
         return code if code is not None and code.client is client and self._clock.now() < code.expires else None
 
-    def use_code(self, value: str) -> bool:
-        """Use a code up; tell whether it was there to be used."""
-        return self._codes.pop(value, None) is not None
+    def use_code(self, value: str) -> None:
+        """Use a code up."""
+        self._codes.pop(value, None)
 
     # Tokens
 
@@ -193,9 +193,9 @@ class Grants:
         """Tell whether the codes of a device are too old."""
         return self._clock.now() >= device.expires
 
-    def use_device(self, value: str) -> bool:
-        """Use the code of a device up; tell whether it was there to be used."""
-        return self._devices.pop(value, None) is not None
+    def use_device(self, value: str) -> None:
+        """Use the code of a device up."""
+        self._devices.pop(value, None)
 
 
 def _plain(user_code: str) -> str:

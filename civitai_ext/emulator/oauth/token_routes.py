@@ -93,8 +93,7 @@ def _redeem(world: World, client: Client, form: Form) -> Code:
             deny(400, "invalid_grant", "Invalid grant: code verifier is invalid")
     elif "code_verifier" in form:
         deny(400, "invalid_grant", "Invalid grant: code verifier is invalid")
-    if not world.oauth.grants.use_code(value):
-        deny(400, "invalid_grant", "Invalid grant: authorization code is invalid or has expired")
+    world.oauth.grants.use_code(value)
     return code
 
 

@@ -1,0 +1,732 @@
+"""The OAuth client, against the accounts service of the emulator and against servers that misbehave."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qs
+
+import attrs
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from civitai_ext import RetryPolicy, errors
+from civitai_ext.emulator import Emulator
+from civitai_ext.oauth import AsyncApp, Pkce, Scope, SignIn, Tokens
+from tests.faults.server import Answer, Cut, FaultServer, Reset, Silence
+
+pytestmark = pytest.mark.anyio
+
+BACK = "http://127.0.0.1/callback"
+HERE = "http://127.0.0.1:8127/callback"
+SECRET = "the-client-secret-nobody-sees"
+VERIFIER = "the-verifier-that-nobody-sees-0123456789-ab"
+CODE, STATE, ACCESS, REFRESH = "the-code", "the-state", "the-access-token", "the-refresh"
+CALLBACK = f"{BACK}?code={CODE}&state={STATE}"
+PAIR = {"access_token": ACCESS, "token_type": "Bearer", "expires_in": 3600, "refresh_token": REFRESH}
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """A Civitai in real time: what signs ID tokens and what dates answers are two clocks."""
+    with Emulator(models=5) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def make(emulator: Emulator) -> AsyncIterator[Callable[..., AsyncApp]]:
+    """Makes clients of it."""
+    made: list[AsyncApp] = []
+
+    def make(client: Any = None, **options: Any) -> AsyncApp:
+        client = client or emulator.oauth.public
+        urls = {"auth_url": emulator.auth_url, "site_url": emulator.site_url, "orchestration_url": emulator.site_url}
+        made.append(AsyncApp(client.id, BACK, client.secret, **{**urls, "retry": RetryPolicy.immediate(), **options}))
+        return made[-1]
+
+    yield make
+    for app in made:
+        await app.aclose()
+
+
+@pytest.fixture
+def app(make: Callable[..., AsyncApp]) -> AsyncApp:
+    """A client without a secret."""
+    return make()
+
+
+@pytest.fixture
+async def scripted(server: FaultServer) -> AsyncIterator[AsyncApp]:
+    """A client with a secret, of a server that does what its script says."""
+    async with AsyncApp("my-id", BACK, SECRET, retry=RetryPolicy.immediate(), **urls_of(server)) as app:
+        yield app
+
+
+def urls_of(server: FaultServer) -> dict[str, Any]:
+    return {"auth_url": server.url, "site_url": server.url, "orchestration_url": server.url}
+
+
+def form_of(server: FaultServer, place: int = -1) -> dict[str, str]:
+    """What was sent."""
+    received = server.received[place]
+    assert received.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert not {"origin", "authorization", "cookie"} & received.headers.keys()
+    return {name: value for name, (value,) in parse_qs(received.body.decode(), strict_parsing=True).items()}
+
+
+def answer(data: Any, status: int = 200, **headers: str) -> Answer:
+    return Answer(status, json.dumps(data).encode(), headers)
+
+
+def attempt(app: AsyncApp, **changed: Any) -> SignIn:
+    """An attempt whose secrets are known."""
+    sign_in = attrs.evolve(app.sign_in("AIServices"), state=STATE, pkce=Pkce(VERIFIER))
+    return attrs.evolve(sign_in, **changed)
+
+
+def shown(error: BaseException) -> str:
+    """All that somebody could see of an error."""
+    text = ""
+    each: BaseException | None = error
+    while each is not None:
+        text += f"{each} {each!r} {vars(each)} {''.join(traceback.format_exception(each))}"
+        each = each.__cause__ or each.__context__
+    return text
+
+
+# --------------------------------------------------------------------------------------------------- with a browser
+
+
+@pytest.mark.parametrize("kind", ["public", "confidential"])
+async def test_somebody_logs_in(emulator: Emulator, make: Callable[..., AsyncApp], kind: str) -> None:
+    app = make(getattr(emulator.oauth, kind))
+    assert app.confidential is (kind == "confidential")
+    sign_in = app.sign_in(Scope.AI_SERVICES_WRITE, redirect_uri=HERE)
+    tokens = await app.exchange(emulator.oauth.approve(sign_in.url), sign_in)
+    assert tokens.scopes == Scope.AI_SERVICES_WRITE | Scope.USER_READ  # what is always added
+    assert tokens.claims is None
+    assert tokens.lifetime is not None
+    assert tokens.lifetime.total_seconds() == 3600
+    assert (await app.userinfo(tokens)).username == "emulated"
+    assert (await app.userinfo(tokens.access_token)).id == 1
+
+
+async def test_the_address_can_be_made_by_hand(app: AsyncApp, emulator: Emulator) -> None:
+    pkce = Pkce.new()
+    url = app.authorize_url(["UserRead"], "my-state", pkce)
+    assert "nonce" not in url
+    assert emulator.oauth.approve(url).startswith(f"{BACK}?code=")
+    sign_in = attrs.evolve(app.sign_in(1), state="my-state", pkce=pkce)
+    assert sign_in.url == url
+    assert (await app.exchange(emulator.oauth.approve(url), sign_in)).scopes == Scope.USER_READ
+
+
+async def test_a_web_application_keeps_the_attempt_in_a_session(app: AsyncApp, emulator: Emulator) -> None:
+    sign_in = app.sign_in("MediaRead", id_token=True)
+    session = json.loads(json.dumps(sign_in.to_dict()))
+    tokens = await app.exchange(emulator.oauth.approve(sign_in.url), SignIn.from_dict(session))
+    assert tokens.claims is not None
+    assert (tokens.claims["sub"], tokens.claims["aud"]) == ("1", app.client_id)
+
+
+async def test_the_issuer_may_be_named(app: AsyncApp, emulator: Emulator) -> None:
+    emulator.oauth.sends_issuer = True
+    sign_in = app.sign_in("MediaRead")
+    back = emulator.oauth.approve(sign_in.url)
+    assert "iss=" in back
+    assert await app.exchange(back, sign_in)
+
+
+async def test_somebody_says_no(app: AsyncApp, emulator: Emulator) -> None:
+    sign_in = app.sign_in("MediaRead")
+    with pytest.raises(errors.LoginDenied):
+        await app.exchange(emulator.oauth.deny(sign_in.url), sign_in)
+
+
+async def test_a_code_works_once(app: AsyncApp, emulator: Emulator) -> None:
+    sign_in = app.sign_in("MediaRead")
+    back = emulator.oauth.approve(sign_in.url)
+    await app.exchange(back, sign_in)
+    with pytest.raises(errors.LoginFailed, match="A code works once") as caught:
+        await app.exchange(back, sign_in)
+    assert caught.value.code == "invalid_grant"
+    assert isinstance(caught.value.__cause__, errors.BadRequest)
+
+
+async def test_a_code_does_not_wait(app: AsyncApp, emulator: Emulator) -> None:
+    sign_in = app.sign_in("MediaRead")
+    back = emulator.oauth.approve(sign_in.url)
+    emulator.clock.advance(301)
+    with pytest.raises(errors.LoginFailed, match="within five minutes"):
+        await app.exchange(back, sign_in)
+
+
+async def test_a_code_belongs_to_its_attempt(app: AsyncApp, emulator: Emulator) -> None:
+    mine, other = app.sign_in("MediaRead"), app.sign_in("MediaRead")
+    back = emulator.oauth.approve(mine.url)
+    with pytest.raises(errors.LoginFailed, match="another attempt"):
+        await app.exchange(back, other)
+    with pytest.raises(errors.LoginFailed, match="invalid_grant"):  # somebody put their verifier to my state
+        await app.exchange(back, attrs.evolve(mine, pkce=other.pkce))
+    with pytest.raises(errors.LoginFailed, match="another address"):
+        await app.exchange(back, attrs.evolve(mine, redirect_uri=HERE))
+    assert await app.exchange(back, mine)  # none of which used it up
+
+
+async def test_an_attempt_belongs_to_its_client(
+    app: AsyncApp, emulator: Emulator, make: Callable[..., AsyncApp], server: FaultServer
+) -> None:
+    sign_in = app.sign_in("MediaRead")
+    back = emulator.oauth.approve(sign_in.url)
+    for other in (make(emulator.oauth.confidential), make(auth_url=server.url)):
+        with pytest.raises(errors.InvalidRequest, match="another client") as caught:
+            await other.exchange(back, sign_in)
+        assert sign_in.state not in shown(caught.value)
+    assert server.received == []
+
+
+async def test_a_client_that_is_not_known(app: AsyncApp, emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    client = emulator.oauth.confidential
+    wrong = make(attrs.make_class("Client", ["id", "secret"])(client.id, SECRET))
+    sign_in = wrong.sign_in("MediaRead")
+    back = emulator.oauth.approve(sign_in.url)
+    with pytest.raises(errors.ConfigurationError, match="refused the OAuth client: invalid_client") as caught:
+        await wrong.exchange(back, sign_in)
+    assert SECRET not in shown(caught.value)
+    with pytest.raises(errors.ConfigurationError, match="invalid_client"):
+        await wrong.revoke("civitai_x")
+    with pytest.raises(errors.ConfigurationError, match="invalid_client"):
+        await wrong.refresh("civitai_x")
+
+
+# -------------------------------------------------------------------------------------------------------- ID tokens
+
+
+async def test_an_id_token_that_does_not_come(app: AsyncApp, emulator: Emulator) -> None:
+    emulator.oauth.signs_id_tokens = False
+    sign_in = app.sign_in("MediaRead", id_token=True)
+    with pytest.raises(errors.LoginFailed, match="ID token"):
+        await app.exchange(emulator.oauth.approve(sign_in.url), sign_in)
+
+
+KEY = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig", "kid": "a"})
+
+
+def id_token_of(app: AsyncApp, now: float, key: ECKey = KEY) -> str:
+    said = {"iss": app.config.auth_url, "aud": "my-id", "sub": "7", "nonce": "the-nonce"}
+    times = {"iat": int(now), "exp": int(now) + 3600}
+    return jwt.encode({"alg": "ES256", "kid": "a"}, said | times, key, algorithms=["ES256"])
+
+
+@pytest.mark.parametrize("hours", [-30 * 24, -1, 0, 1, 30 * 24])
+async def test_the_clock_of_this_machine_may_be_wrong(scripted: AsyncApp, server: FaultServer, hours: int) -> None:
+    sign_in = attempt(scripted, nonce="the-nonce")
+    there = time.time() + hours * 3600
+    server.script(
+        answer({"keys": [KEY.as_dict(private=False)]}),
+        answer({**PAIR, "id_token": id_token_of(scripted, there)}, date=formatdate(there, usegmt=True)),
+    )
+    tokens = await scripted.exchange(CALLBACK, sign_in)
+    assert tokens.claims is not None
+    assert tokens.claims["sub"] == "7"
+    assert tokens.lifetime is not None
+    assert abs(tokens.obtained_at.timestamp() - time.time()) < 60  # by this machine's clock
+
+
+async def test_an_id_token_of_somebody_else_is_no_login(scripted: AsyncApp, server: FaultServer) -> None:
+    other = ECKey.generate_key("P-256", {"kid": "a"})
+    for given in (id_token_of(scripted, time.time(), other), "x.y.z", 5):
+        server.script(answer({"keys": [KEY.as_dict(private=False)]}), answer({**PAIR, "id_token": given}))
+        with pytest.raises(errors.LoginFailed, match="ID token"):
+            await scripted.exchange(CALLBACK, attempt(scripted, nonce="the-nonce"))
+
+
+async def test_the_code_is_kept_while_the_keys_cannot_be_had(scripted: AsyncApp, server: FaultServer) -> None:
+    server.script(Answer(500))
+    with pytest.raises(errors.ServerError):
+        await scripted.exchange(CALLBACK, attempt(scripted, nonce="the-nonce"))
+    assert {received.method for received in server.received} == {"GET"}
+
+
+async def test_without_the_extra_nothing_is_sent(
+    scripted: AsyncApp, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    with pytest.raises(errors.ConfigurationError, match=r"civitai-ext\[oauth\]"):
+        scripted.sign_in("MediaRead", id_token=True)
+    with pytest.raises(errors.ConfigurationError, match=r"civitai-ext\[oauth\]"):
+        await scripted.exchange(CALLBACK, attempt(scripted, nonce="the-nonce"))
+    assert server.received == []
+
+
+# ----------------------------------------------------------------------------------------------- what was given
+
+
+async def login(app: AsyncApp, emulator: Emulator) -> Tokens:
+    sign_in = app.sign_in("AIServices")
+    return await app.exchange(emulator.oauth.approve(sign_in.url), sign_in)
+
+
+@pytest.mark.parametrize("kind", ["public", "confidential"])
+async def test_tokens_are_renewed(emulator: Emulator, make: Callable[..., AsyncApp], kind: str) -> None:
+    app = make(getattr(emulator.oauth, kind))
+    tokens = await login(app, emulator)
+    emulator.clock.advance(3700)
+    with pytest.raises(errors.AuthenticationError):
+        await app.userinfo(tokens)
+    renewed = await app.refresh(tokens)
+    assert renewed.refresh_token != tokens.refresh_token
+    assert renewed.scopes == tokens.scopes
+    assert (await app.userinfo(renewed)).id == 1
+    assert renewed.refresh_token is not None
+    assert await app.refresh(renewed.refresh_token)
+    assert emulator.oauth.refreshes == 2
+
+
+async def test_a_refresh_token_works_once(app: AsyncApp, emulator: Emulator) -> None:
+    tokens = await login(app, emulator)
+    await app.refresh(tokens)
+    with pytest.raises(errors.LoginExpired, match="Log in again") as caught:
+        await app.refresh(tokens)
+    assert (caught.value.code, caught.value.status, caught.value.account) == ("invalid_grant", 400, None)
+    assert isinstance(caught.value.__cause__, errors.BadRequest)
+
+
+async def test_tokens_that_cannot_be_renewed(app: AsyncApp, emulator: Emulator) -> None:
+    tokens = attrs.evolve(await login(app, emulator), refresh_token=None)
+    with pytest.raises(errors.InvalidRequest, match="no refresh token"):
+        await app.refresh(tokens)
+
+
+async def test_a_token_is_revoked(app: AsyncApp, emulator: Emulator) -> None:
+    tokens = await login(app, emulator)
+    await app.revoke(tokens)
+    await app.revoke(tokens)
+    await app.revoke("never-heard-of")
+    with pytest.raises(errors.AuthenticationError, match="expired or revoked"):
+        await app.userinfo(tokens)
+    with pytest.raises(errors.LoginExpired):
+        await app.refresh(tokens)
+    only = attrs.evolve(await login(app, emulator), refresh_token=None)
+    await app.revoke(only)
+    with pytest.raises(errors.AuthenticationError):
+        await app.userinfo(only)
+
+
+async def test_a_personal_api_key_is_no_oauth_token(app: AsyncApp, emulator: Emulator) -> None:
+    with pytest.raises(errors.AuthenticationError, match="no personal API keys") as caught:
+        await app.userinfo(emulator.token)
+    assert emulator.token not in shown(caught.value)
+
+
+async def test_a_token_without_the_right_to_read_who_it_is(scripted: AsyncApp, server: FaultServer) -> None:
+    server.script(answer({"error": "insufficient_scope", "error_description": "UserRead is missing"}, 403))
+    with pytest.raises(errors.ScopeMissing, match="scope UserRead") as caught:
+        await scripted.userinfo(ACCESS)
+    assert caught.value.missing is Scope.USER_READ
+
+
+async def test_tokens_without_a_user(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    app = make(emulator.oauth.confidential)
+    tokens = await app.client_credentials(Scope.READ_ONLY)
+    assert tokens.scopes is Scope.READ_ONLY
+    assert (await app.userinfo(tokens)).username == emulator.oauth.confidential.owner.username
+    with pytest.raises(errors.LoginFailed, match="invalid_scope") as caught:
+        await app.client_credentials(Scope.APP_BLOCKS_SUBMIT)
+    assert caught.value.code == "invalid_scope"
+
+
+async def test_tokens_without_a_user_are_not_for_everybody(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    with pytest.raises(errors.ConfigurationError, match="client_secret"):
+        await make().client_credentials("UserRead")
+    registered = emulator.oauth.register(confidential=True)
+    with pytest.raises(errors.ConfigurationError, match="unauthorized_client"):
+        await make(registered).client_credentials("UserRead")
+
+
+async def test_asking_about_a_token(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    tokens = await login(make(), emulator)
+    asking = make(emulator.oauth.register(confidential=True, introspects=True))
+    known = await asking.introspect(tokens)
+    assert (known.active, known.username, known.client_id) == (True, "emulated", emulator.oauth.public.id)
+    assert not (await asking.introspect("never-heard-of")).active
+    with pytest.raises(errors.PermissionDenied):
+        await make(emulator.oauth.confidential).introspect(tokens)
+    with pytest.raises(errors.ConfigurationError, match="client_secret"):
+        await make().introspect(tokens)
+
+
+async def test_what_the_service_says_about_itself(app: AsyncApp, emulator: Emulator) -> None:
+    assert (await app.discovery()).issuer == app.config.auth_url == emulator.auth_url
+    (key,) = (await app.keys()).keys
+    assert (key.kty, key.alg) == ("EC", "ES256")
+
+
+# ------------------------------------------------------------------------------------------------ on another device
+
+
+async def test_somebody_allows_it_on_another_device(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    app = make(emulator.oauth.device)
+    code = await app.start_device("AIServices")
+    assert code.verification_uri.startswith(emulator.auth_url)
+    assert code.user_code in str(code.verification_uri_complete)
+    with pytest.raises(errors.LoginTimeout, match="in time") as caught:
+        await app.wait_for_device(code, timeout=0)
+    assert code.device_code not in shown(caught.value)
+    emulator.oauth.approve_device(code.user_code)
+    tokens = await app.wait_for_device(code)
+    assert tokens.scopes is Scope.AI_SERVICES
+    assert (await app.userinfo(tokens)).id == 1
+    with pytest.raises(errors.LoginFailed, match="invalid_grant"):
+        await app.wait_for_device(code)
+
+
+async def test_somebody_says_no_on_another_device(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    app = make(emulator.oauth.device)
+    code = await app.start_device("AIServices")
+    emulator.oauth.deny_device(code.user_code)
+    with pytest.raises(errors.LoginDenied):
+        await app.wait_for_device(code)
+
+
+async def test_a_device_code_expires(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    app = make(emulator.oauth.device)
+    code = await app.start_device("AIServices")
+    emulator.clock.advance(901)
+    with pytest.raises(errors.LoginTimeout, match="expired_token"):
+        await app.wait_for_device(code)
+
+
+async def test_only_some_clients_may_use_another_device(app: AsyncApp) -> None:
+    with pytest.raises(errors.ConfigurationError, match="with a browser only"):
+        await app.start_device("AIServices")
+
+
+CODES = {
+    "device_code": "the-device-code",
+    "user_code": "ABCD-EFGH",
+    "verification_uri": "https://auth.example/device",
+    "expires_in": 900,
+    "interval": 5,
+}
+PENDING = answer({"error": "authorization_pending"}, 400)
+
+
+async def test_trouble_on_the_way_does_not_end_the_waiting(scripted: AsyncApp, server: FaultServer) -> None:
+    server.script(
+        answer(CODES),
+        PENDING,
+        answer({"error": "rate_limited"}, 429),
+        answer({"error": "server_error"}, 400),
+        answer({"error": "server_error"}, 500),
+        Answer(502, b"<html>no</html>", media_type="text/html"),
+        Reset(),
+        Cut(),
+        PENDING,
+        answer({**PAIR, "scope": "114689"}),
+    )
+    code = await scripted.start_device("AIServices")
+    assert form_of(server) == {"client_id": "my-id", "scope": "114689"}
+    tokens = await scripted.wait_for_device(code)
+    assert tokens.scopes is Scope.AI_SERVICES
+    assert len(server.received) == 10
+    assert form_of(server) == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": "the-device-code",
+        "client_id": "my-id",
+    }
+
+
+async def test_how_long_is_waited_between_questions(server: FaultServer) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with AsyncApp("my-id", BACK, **urls_of(server)) as app:
+        app.transport.sleep = sleep
+        limited = answer({"error": "rate_limited"}, 429, **{"retry-after": "20"})
+        server.script(answer(CODES), PENDING, limited, PENDING, answer(PAIR))
+        await app.wait_for_device(await app.start_device("AIServices"))
+    assert pauses == [5, 5, 20, 10]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        (answer({"error": "invalid_grant"}, 400), errors.LoginFailed),
+        (answer({"error": "access_denied"}, 400), errors.LoginDenied),
+        (answer({"error": "expired_token"}, 400), errors.LoginTimeout),
+        (answer({"error": "invalid_client"}, 400), errors.ConfigurationError),
+        (Answer(200, b"<html>Welcome to the airport</html>", media_type="text/html"), errors.UnexpectedResponse),
+        (answer({"access_token": 5}), errors.UnexpectedResponse),
+        (Answer(404, b""), errors.NotFound),
+    ],
+)
+async def test_what_ends_the_waiting(
+    scripted: AsyncApp, server: FaultServer, refusal: Answer, kind: type[errors.CivitaiError]
+) -> None:
+    server.script(answer(CODES), refusal)
+    code = await scripted.start_device("AIServices")
+    with pytest.raises(kind) as caught:
+        await scripted.wait_for_device(code)
+    assert len(server.received) == 2
+    assert "the-device-code" not in shown(caught.value)
+
+
+async def test_closing_ends_the_waiting(server: FaultServer) -> None:
+    app = AsyncApp("my-id", BACK, **urls_of(server))
+    server.script(answer(CODES), PENDING)
+    code = await app.start_device("AIServices")
+    await app.aclose()
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        await app.wait_for_device(code)
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        await app.refresh(REFRESH)
+
+
+@pytest.mark.parametrize("codes", [{}, {**CODES, "device_code": 5}, {**CODES, "verification_uri": "javascript:x"}, []])
+async def test_codes_that_are_none(scripted: AsyncApp, server: FaultServer, codes: Any) -> None:
+    server.script(answer(codes))
+    with pytest.raises(errors.UnexpectedResponse) as caught:
+        await scripted.start_device("AIServices")
+    assert "the-device-code" not in shown(caught.value)
+
+
+# ----------------------------------------------------------------------------------------------- what is sent where
+
+
+async def test_what_is_sent(scripted: AsyncApp, server: FaultServer) -> None:
+    server.script(answer(PAIR))
+    client = {"client_id": "my-id", "client_secret": SECRET}
+    tokens = await scripted.exchange(CALLBACK, attempt(scripted))
+    assert form_of(server) == {
+        "grant_type": "authorization_code",
+        **client,
+        "code": CODE,
+        "redirect_uri": BACK,
+        "code_verifier": VERIFIER,
+    }
+    await scripted.refresh(tokens)
+    assert form_of(server) == {"grant_type": "refresh_token", **client, "refresh_token": REFRESH}
+    await scripted.client_credentials("UserRead")
+    assert form_of(server) == {"grant_type": "client_credentials", **client, "scope": "1"}
+    await scripted.revoke(tokens)
+    assert form_of(server) == {**client, "token": REFRESH, "token_type_hint": "refresh_token"}
+    await scripted.revoke(attrs.evolve(tokens, refresh_token=None))
+    assert form_of(server) == {**client, "token": ACCESS, "token_type_hint": "access_token"}
+    await scripted.revoke(" the-access-token\n")
+    assert form_of(server) == {**client, "token": ACCESS}
+    assert {received.target for received in server.received} == {
+        "/api/auth/oauth/token",
+        "/api/auth/oauth/revoke",
+    }
+    await scripted.userinfo(tokens)
+    assert server.received[-1].headers["authorization"] == "Bearer the-access-token"
+
+
+Call = Callable[[AsyncApp], Awaitable[object]]
+TOKENS = Tokens(access_token=ACCESS, refresh_token=REFRESH, obtained_at=datetime.now(UTC))
+LOGINS: dict[str, Call] = {
+    "exchange": lambda app: app.exchange(CALLBACK, attempt(app)),
+    "client_credentials": lambda app: app.client_credentials("UserRead"),
+    "start_device": lambda app: app.start_device("UserRead"),
+}
+OTHERS: dict[str, Call] = {
+    "refresh": lambda app: app.refresh(TOKENS),
+    "revoke": lambda app: app.revoke(TOKENS),
+    "introspect": lambda app: app.introspect(TOKENS),
+    "userinfo": lambda app: app.userinfo(TOKENS),
+}
+CALLS = {**LOGINS, **OTHERS}
+NOBODY_SEES = (SECRET, VERIFIER, CODE, STATE, REFRESH, ACCESS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_no_redirect_is_followed(scripted: AsyncApp, server: FaultServer, name: str) -> None:
+    with FaultServer() as elsewhere:
+        server.script(Answer(308, b"", {"location": f"{elsewhere.url}/api/auth/oauth/token?code={CODE}"}))
+        with pytest.raises(errors.UnexpectedResponse, match="Set it to the accounts service") as caught:
+            await CALLS[name](scripted)
+        assert elsewhere.received == []
+    assert len(server.received) == 1
+    assert not [secret for secret in NOBODY_SEES if secret in shown(caught.value)]
+
+
+async def test_the_former_address_is_no_accounts_service(emulator: Emulator, make: Callable[..., AsyncApp]) -> None:
+    tokens = await login(make(), emulator)
+    emulator.oauth.legacy_redirects = True
+    with pytest.raises(errors.UnexpectedResponse, match="Set it to the accounts service"):
+        await make(auth_url=emulator.site_url).refresh(tokens)
+    assert (await make().refresh(tokens)).scopes is Scope.AI_SERVICES
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_no_error_repeats_a_secret(scripted: AsyncApp, server: FaultServer, name: str, status: int) -> None:
+    said = " ".join(NOBODY_SEES)
+    server.script(answer({"error": "invalid_grant", "error_description": said, said: [said]}, status))
+    with pytest.raises(errors.CivitaiError) as caught:
+        await CALLS[name](scripted)
+    sent = server.received[-1].body.decode() + str(server.received[-1].headers)
+    assert not [secret for secret in NOBODY_SEES if secret in sent and secret in shown(caught.value)]
+
+
+@pytest.mark.parametrize("name", ["exchange", "refresh", "client_credentials", "start_device"])
+@pytest.mark.parametrize("trouble", [Answer(500), Answer(502), Reset(), Cut(), Answer(503)])
+async def test_what_works_once_is_not_sent_again(
+    scripted: AsyncApp, server: FaultServer, name: str, trouble: Any
+) -> None:
+    server.script(trouble, answer({**PAIR, **CODES}))
+    kinds = (errors.ServerError, errors.ConnectionFailed, errors.UnexpectedResponse)
+    with pytest.raises(kinds) as caught:
+        await CALLS[name](scripted)
+    assert not isinstance(caught.value, (errors.LoginFailed, errors.LoginExpired))
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_what_was_not_taken_is_sent_again(scripted: AsyncApp, server: FaultServer, name: str) -> None:
+    refusal = answer({"error": "rate_limited"}, 429, **{"retry-after": "3"})
+    server.script(refusal, refusal, answer({**PAIR, **CODES}))
+    await CALLS[name](scripted)
+    assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("name", ["revoke", "introspect", "userinfo"])
+async def test_what_can_be_said_twice_is_sent_again(scripted: AsyncApp, server: FaultServer, name: str) -> None:
+    server.script(Answer(502), Reset(), answer({}))
+    await CALLS[name](scripted)
+    assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_too_many_requests_are_told_as_such(scripted: AsyncApp, server: FaultServer, name: str) -> None:
+    server.script(answer({"error": "rate_limited"}, 429, **{"retry-after": "3000"}))
+    with pytest.raises(errors.RateLimited) as caught:
+        await CALLS[name](scripted)
+    assert caught.value.retry_after == 3000
+
+
+@pytest.mark.parametrize("name", ["exchange", "refresh", "client_credentials"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"<html>",
+        b"x" * 1000,
+        b'{"access_token": 5}',
+        b'{"access_token": "a b", "id_token": "secret-token"}',
+        b'["secret-token"]',
+    ],
+)
+async def test_answers_without_tokens(scripted: AsyncApp, server: FaultServer, name: str, body: bytes) -> None:
+    server.script(Answer(200, body))
+    with pytest.raises(errors.UnexpectedResponse) as caught:
+        await CALLS[name](scripted)
+    assert "/api/auth/oauth/token" in caught.value.url
+    assert "secret-token" not in shown(caught.value)
+    assert len(server.received) == 1
+
+
+async def test_what_a_renewal_leaves_out_stays(scripted: AsyncApp, server: FaultServer) -> None:
+    server.script(answer({"access_token": "next"}))
+    known = attrs.evolve(TOKENS, scopes=Scope.BUZZ_READ)
+    renewed = await scripted.refresh(known)
+    assert (renewed.access_token, renewed.refresh_token, renewed.scopes) == ("next", REFRESH, Scope.BUZZ_READ)
+    assert (await scripted.refresh(REFRESH)).scopes is None
+
+
+# ------------------------------------------------------------------------------------------------- wrong arguments
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda app: app.exchange(None, attempt(app)), "the browser came back"),
+        (lambda app: app.exchange(CALLBACK, {}), "sign_in gave"),
+        (lambda app: app.refresh(""), "empty"),
+        (lambda app: app.refresh(None), "NoneType"),
+        (lambda app: app.refresh(5), "int"),
+        (lambda app: app.revoke(b"the-access"), "bytes"),
+        (lambda app: app.revoke(" "), "empty"),
+        (lambda app: app.userinfo(None), "NoneType"),
+        (lambda app: app.userinfo("a b"), "white space"),
+        (lambda app: app.userinfo("Bearer abc"), "Bearer"),
+        (lambda app: app.introspect(5), "int"),
+        (lambda app: app.client_credentials(0), "No scope"),
+        (lambda app: app.client_credentials("nothing"), "no scope 'nothing'"),
+        (lambda app: app.start_device(None), "scopes"),
+        (lambda app: app.wait_for_device("ABCD-EFGH"), "start_device"),
+    ],
+)
+async def test_wrong_arguments(scripted: AsyncApp, server: FaultServer, call: Call, message: str) -> None:
+    with pytest.raises((errors.InvalidRequest, errors.ConfigurationError), match=message) as caught:
+        await call(scripted)
+    assert server.received == []
+    assert "the-" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda app: app.sign_in(0), "No scope"),
+        (lambda app: app.sign_in("nothing"), "no scope"),
+        (lambda app: app.sign_in(None), "scopes"),
+        (lambda app: app.sign_in(1, redirect_uri="http://127.0.0.1:5/other"), "Only the port"),
+        (lambda app: app.sign_in(1, redirect_uri="https://evil.example/callback"), "Only the port"),
+        (lambda app: app.authorize_url(1, "", Pkce.new()), "state"),
+        (lambda app: app.authorize_url(1, None, Pkce.new()), "state"),
+        (lambda app: app.authorize_url(1, "x", Pkce.new(), nonce=""), "nonce"),
+        (lambda app: app.authorize_url(1, "x", VERIFIER), "Pkce.new"),
+    ],
+)
+def test_wrong_arguments_of_what_sends_nothing(call: Callable[[AsyncApp], object], message: str) -> None:
+    with pytest.raises((errors.InvalidRequest, errors.ConfigurationError), match=message) as caught:
+        call(AsyncApp("my-id", BACK))
+    assert VERIFIER not in str(caught.value)
+
+
+# -------------------------------------------------------------------------------------------------------- settings
+
+
+async def test_one_is_made_of_the_settings_of_another(
+    scripted: AsyncApp, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVITAI_AUTH_URL", "https://elsewhere.example")
+    async with AsyncApp.of(scripted.settings) as twin:
+        assert twin.settings == scripted.settings
+        assert twin.config == scripted.config
+        server.script(answer(PAIR))
+        await twin.refresh(REFRESH)
+    assert form_of(server)["client_secret"] == SECRET
+    assert AsyncApp("my-id", BACK).config.auth_url == "https://elsewhere.example"
+
+
+async def test_the_settings_are_used(server: FaultServer) -> None:
+    server.script(Silence())
+    async with AsyncApp("my-id", BACK, auth_url=server.url, app="my-tool/1.2", timeout=0.05) as app:
+        with pytest.raises(errors.RequestTimeout):
+            await app.refresh(REFRESH)
+    assert server.received[-1].headers["user-agent"].startswith("my-tool/1.2 ")
+
+
+def test_it_shows_no_secret() -> None:
+    app = AsyncApp("my-id", BACK, SECRET, auth_url="https://auth.example", proxy="http://me:pass-word@proxy.example")
+    assert repr(app) == f"<{AsyncApp.__name__} my-id, confidential, https://auth.example>"
+    assert not [secret for secret in (SECRET, "pass-word") if secret in repr(app) + repr(vars(app))]
+
+
+def test_a_token_of_the_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIVITAI_TOKEN", ACCESS)
+    assert AsyncApp("my-id", BACK).config.token is None
