@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -23,8 +23,9 @@ from civitai_ext import errors
 from civitai_ext._backoff import retry_after_of
 from civitai_ext._config import TOKEN_VARIABLES
 from civitai_ext._redact import MASK, public_text, public_url
-from civitai_ext.oauth.missing import missing_scopes
-from civitai_ext.oauth.scopes import Scope
+
+if TYPE_CHECKING:
+    from civitai_ext.oauth.scopes import Scope
 
 __all__ = ["error_for", "html_title", "unexpected"]
 
@@ -100,7 +101,11 @@ def error_for(
     page = html_title(response)
     body = None if page is not None else _body(response)
     said = _Said(_page_message(page)) if page is not None else _listen(body)
-    missing = missing_scopes(said.code, said.message, body, response.headers) if response.status == 403 else None
+    missing = None
+    if response.status == 403:
+        from civitai_ext.oauth.missing import missing_scopes  # loaded here, since few need it
+
+        missing = missing_scopes(said.code, said.message, body, response.headers)
     kind = _class_of(response.status, body, said) if missing is None else errors.ScopeMissing
     retry_after = retry_after_of(response.headers, time.time())
     details: dict[str, Any] = {

@@ -67,6 +67,11 @@ class App:
     It keeps its connections open between calls: use it in a `with` block, or call `close` when done. It can be used
     for any number of logins at the same time.
 
+        with App("your-client-id", "http://127.0.0.1/callback") as app:
+            sign_in = app.sign_in("AIServices")
+            print("Open", sign_in.url)
+            tokens = app.exchange(input("Where did the browser come back to? "), sign_in)
+
     Args:
         client_id: Its id, from https://civitai.com/user/account.
         redirect_uri: Where the browser comes back to, as it is registered. For programs `http://127.0.0.1/callback`,
@@ -206,10 +211,11 @@ class App:
         """
         if id_token:
             require_joserfc()
+        back = self.redirect_uri if redirect_uri is None else other_redirect_uri(redirect_uri, self.redirect_uri)
         return SignIn.new(
             client_id=self.client_id,
             auth_url=self.config.auth_url,
-            redirect_uri=other_redirect_uri(redirect_uri or self.redirect_uri, self.redirect_uri),
+            redirect_uri=back,
             scopes=asked_scopes(scopes),
             id_token=id_token,
         )
@@ -368,7 +374,7 @@ class App:
             body=TokenRequest(grant_type="refresh_token", **self._credentials(), refresh_token=token)
         )
         asked_at = datetime.now(UTC)
-        with meant(renewing=True):
+        with meant(logged_in=True):
             response = self.transport.send(request)
         return self._tokens(
             request, response, asked_at, scopes=None if known is None else known.scopes, refresh_token=token
@@ -391,7 +397,7 @@ class App:
         request = revoke_token.request(
             body=RevokeRequest(token=_a_token(token), token_type_hint=hint, **self._credentials())
         )
-        with meant(renewing=True):
+        with meant(logged_in=True):
             self._call(attrs.evolve(request, idempotent=True))
 
     def userinfo(self, token: Tokens | str) -> UserInfo:
@@ -429,7 +435,7 @@ class App:
         self._require_secret("Asking about a token")
         given = _a_token(token.access_token if isinstance(token, Tokens) else token)
         request = introspect_token.request(body=IntrospectRequest(token=given, **self._credentials()))
-        with meant(renewing=True):
+        with meant(logged_in=True):
             return self._call(attrs.evolve(request, idempotent=True))
 
     # ------------------------------------------------------------------------------------------- the service

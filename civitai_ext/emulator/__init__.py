@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BrowserError", "Emulator", "EmulatorError"]
 
-_EXTRA = ("PIL", "cronsim", "joserfc", "starlette", "uvicorn")
+_EXTRA = ("PIL", "starlette", "uvicorn")
 
 
 def __getattr__(name: str) -> Any:

@@ -180,7 +180,9 @@ class FileStore(TokenStore):
             TokenStoreError: The file cannot be read, belongs to another user, or holds no login.
         """
         path = self._path(account)
-        with _explained(path, f"The login of {account!r} cannot be read", "Log in again, or remove the file."):
+        with _explained(
+            path, f"The login of {account!r} cannot be read", "Log in again; if that fails, remove the file first."
+        ):
             stored = _private_files.read(path)
             left = _continued(path, stored)
             if left is None and stored is None:
@@ -193,7 +195,7 @@ class FileStore(TokenStore):
                 raise OSError(errno.EINVAL, f"It holds no login: {error}", str(path)) from None
 
     def has(self, account: str) -> bool:
-        """Tell whether there is a login of an account. It costs next to nothing, and that `load` works is not said.
+        """Tell whether there is a login of an account, be it one that `load` cannot read. It costs next to nothing.
 
         Raises:
             InvalidRequest: It is no name of an account.
@@ -317,7 +319,7 @@ class KeyringStore(TokenStore):
     Raises:
         ConfigurationError: The extra `keyring` is not installed.
 
-    For example `Login(app, store=KeyringStore(), account="alice")`.
+    For example, `KeyringStore().accounts()` gives the names of all accounts whose logins it has.
     """
 
     def __init__(self, service: str = "civitai-ext") -> None:
@@ -419,7 +421,7 @@ class KeyringStore(TokenStore):
 
     @contextlib.contextmanager
     def _writing(self, doing: str) -> Iterator[KeyringBackend]:
-        # One at a time: the list of accounts is read and written, and on Windows entries of other accounts are, too.
+        # One at a time, whatever the account: all share the list, and on Windows one entry is moved for another.
         folder = self._files.folder
         with _writing(folder, folder, doing), self._explained(doing) as keyring:
             yield keyring

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import yaml
 
@@ -23,6 +24,12 @@ MATCH_ON = ("method", "scheme", "host", "path", "query", "body", CREDENTIAL)
 
 _SITE = "https://civitai.com"
 _ORCHESTRATION = "https://orchestration.civitai.com"
+_AUTH = "https://auth.civitai.com"
+
+# The secrets in the forms and the answers of the accounts service.
+_MASK = "***"
+_IN_FORMS = ("client_secret", "code", "code_verifier", "device_code", "refresh_token", "token")
+_IN_ANSWERS = ("access_token", "device_code", "id_token", "refresh_token")
 
 # What is not named here is left out: a new header may be a credential, or differ from run to run.
 _REQUEST_HEADERS = ("accept", "content-type", "range", CREDENTIAL)
@@ -38,31 +45,32 @@ _RESPONSE_HEADERS = (
 )
 
 
-def kept_request(request: Any, *, origin: str | None) -> Any:
+def kept_request(request: Any, *, origin: str | None, auth: str | None = None) -> Any:
     """Reduce a request to what is recorded of it and looked at on replay.
 
     Args:
         request: A request of vcrpy's.
         origin: Where the services were while they were recorded; None on replay.
+        auth: The same of the accounts service.
     """
     sent = {name.lower(): value for name, value in request.headers.items()}
     if "authorization" in sent:
         sent[CREDENTIAL] = "sent"
     request.headers = {name: sent[name] for name in _REQUEST_HEADERS if name in sent}
-    request.uri = _with_real_hosts(request.uri, origin)
+    request.uri = _with_real_hosts(request.uri, origin, auth)
     if request.body:
-        request.body = _kept_body(request.body, sent.get("content-type", ""), origin)
+        request.body = _kept_body(request.body, sent.get("content-type", ""), origin, auth)
     return request
 
 
-def kept_response(response: dict[str, Any], *, origin: str | None) -> dict[str, Any]:
-    """Reduce an answer, as vcrpy describes it, to what is recorded of it; `origin` as for `kept_request`."""
+def kept_response(response: dict[str, Any], *, origin: str | None, auth: str | None = None) -> dict[str, Any]:
+    """Reduce an answer, as vcrpy describes it, to what is recorded of it; the rest as for `kept_request`."""
     came = {name.lower(): values for name, values in response["headers"].items()}
-    body = _kept_body(response["body"]["string"], came.get("content-type", [""])[0], origin)
+    body = _kept_body(response["body"]["string"], came.get("content-type", [""])[0], origin, auth)
     if "content-length" in came:
         came["content-length"] = [str(len(body))]
     if "location" in came:
-        came["location"] = [_with_real_hosts(value, origin) for value in came["location"]]
+        came["location"] = [_with_real_hosts(value, origin, auth) for value in came["location"]]
     headers = {name: came[name] for name in _RESPONSE_HEADERS if name in came}
     return {"status": response["status"], "headers": headers, "body": {"string": body}}
 
@@ -73,15 +81,23 @@ def same_credential(new: Any, recorded: Any) -> None:
     assert now == then, f"the credential is {now or 'not sent'}, and was {then or 'not sent'}"
 
 
-def _kept_body(body: bytes, media_type: str, origin: str | None) -> bytes:
+def _kept_body(body: bytes, media_type: str, origin: str | None, auth: str | None) -> bytes:
+    if "x-www-form-urlencoded" in media_type:
+        fields = [(name, _MASK if name in _IN_FORMS else value) for name, value in parse_qsl(body.decode())]
+        return urlencode(fields, safe="*").encode()
     if "json" not in media_type or not body:
         return body
-    lines = json.dumps(json.loads(body), ensure_ascii=False, indent=2)
-    return _with_real_hosts(lines, origin).encode()
+    data = json.loads(body)
+    if isinstance(data, dict):
+        data |= {name: _MASK for name in _IN_ANSWERS if name in data}
+    lines = json.dumps(data, ensure_ascii=False, indent=2)
+    return _with_real_hosts(lines, origin, auth).encode()
 
 
-def _with_real_hosts(text: str, origin: str | None) -> str:
-    """Put the real hosts in place of the recorded ones; which of them it is follows from the path."""
+def _with_real_hosts(text: str, origin: str | None, auth: str | None) -> str:
+    """Put the real hosts in place of the recorded ones; which of the first two it is follows from the path."""
+    if auth is not None:
+        text = re.sub(rf"{re.escape(auth)}(?!\d)", _AUTH, text)
     if origin is None:
         return text
     text = re.sub(rf"{re.escape(origin)}(?=/v[12]/)", _ORCHESTRATION, text)

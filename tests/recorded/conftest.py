@@ -80,12 +80,12 @@ def advance(emulator: Emulator | None) -> Callable[[float], None]:
 @pytest.fixture
 def vcr_config(emulator: Emulator | None) -> dict[str, Any]:
     """The settings of vcrpy."""
-    origin = None if emulator is None else emulator.url
+    hosts = {"origin": None} if emulator is None else {"origin": emulator.url, "auth": emulator.auth_url}
     return {
         "match_on": MATCH_ON,
         "decode_compressed_response": True,  # else nobody could read them
-        "before_record_request": partial(kept_request, origin=origin),
-        "before_record_response": partial(kept_response, origin=origin),
+        "before_record_request": partial(kept_request, **hosts),
+        "before_record_response": partial(kept_response, **hosts),
     }
 
 
@@ -105,7 +105,7 @@ def hosts(emulator: Emulator | None, monkeypatch: pytest.MonkeyPatch) -> dict[st
         monkeypatch.delenv(name, raising=False)
     if emulator is None:
         return {}
-    return {"site_url": emulator.url, "orchestration_url": emulator.url, "auth_url": emulator.url}
+    return {"site_url": emulator.url, "orchestration_url": emulator.url, "auth_url": emulator.auth_url}
 
 
 @pytest.fixture

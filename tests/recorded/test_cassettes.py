@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts import cassettes as script
-from tests.recorded import test_jobs, test_orchestration, test_recorded, test_site, test_workflows
+from tests.recorded import test_jobs, test_oauth, test_orchestration, test_recorded, test_site, test_workflows
 from tests.recorded.cassettes import (
     TOKEN,
     WRONG_TOKEN,
@@ -44,7 +45,7 @@ def response(body: bytes, **headers: str) -> dict[str, Any]:
 def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
     wanted = {
         script.CASSETTES / module.__name__.rpartition(".")[2] / f"{name}.yaml"
-        for module in (test_jobs, test_orchestration, test_recorded, test_site, test_workflows)
+        for module in (test_jobs, test_oauth, test_orchestration, test_recorded, test_site, test_workflows)
         for name in vars(module)
         if name.startswith("test_")
     }
@@ -55,8 +56,10 @@ def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
 def test_no_cassette_holds_a_credential_or_the_address_of_the_emulator(path: Path) -> None:
     text = path.read_text(encoding="utf-8").lower()
     text = text.replace("/v1/consumer/jobs?token=", "/v1/consumer/jobs?")  # the name of a batch: it opens nothing
-    secrets = (TOKEN, WRONG_TOKEN, "test-token", "bearer", "authorization:", "cookie", "token=")
+    text = re.sub(r"token=\*{3}", "masked", text)
+    secrets = (TOKEN, WRONG_TOKEN, "test-token", "bearer ", "authorization:", "cookie", "token=")
     assert [secret for secret in (*secrets, "127.0.0.1", "localhost") if secret in text] == []
+    assert re.findall(r"civitai_[0-9a-f]{20}", text) == []  # what tokens of the accounts service look like
     for exchange in Serializer.deserialize(text)["interactions"]:
         assert exchange["request"]["headers"].keys() <= {"accept", "content-type", "range", "credential"}
         assert exchange["request"]["headers"].get("credential", ["sent"]) == ["sent"]
@@ -145,6 +148,26 @@ def test_the_real_hosts_stand_in_addresses_bodies_and_redirects(recorded: str, k
         "location": [kept],
     }
     assert kept_response(came, origin=None) == came
+
+
+def test_secrets_of_the_accounts_service_are_masked() -> None:
+    form = b"grant_type=refresh_token&client_id=me&client_secret=s1&refresh_token=s2&code=s3&code_verifier=s4&token=s5"
+    asked = kept_request(request(body=form, content_type="application/x-www-form-urlencoded"), origin=None)
+    assert asked.body == (
+        b"grant_type=refresh_token&client_id=me&client_secret=***&refresh_token=***&code=***&code_verifier=***&token=***"
+    )
+    body = b'{"access_token": "s1", "refresh_token": "s2", "id_token": "s3", "device_code": "s4", "scope": ["1"]}'
+    came = kept_response(response(body, content_type="application/json"), origin=None)
+    assert json.loads(came["body"]["string"]) == {
+        **dict.fromkeys(("access_token", "refresh_token", "id_token", "device_code"), "***"),
+        "scope": ["1"],
+    }
+
+
+def test_the_accounts_service_has_a_host_of_its_own() -> None:
+    auth = "http://127.0.0.1:4056"
+    kept = kept_request(request(f"{auth}/api/auth/oauth/userinfo"), origin=ORIGIN, auth=auth)
+    assert kept.uri == "https://auth.civitai.com/api/auth/oauth/userinfo"
 
 
 def test_a_file_is_kept_as_it_came() -> None:

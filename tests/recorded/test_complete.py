@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from civitai_ext import Civitai
+from civitai_ext.oauth import App
 from scripts.cassettes import CASSETTES
 
 MODULES = [path.stem for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
 
 
 def methods() -> list[str]:
-    """Every public method of the client and of its parts, as its test is called."""
+    """Every public method of the client, of its parts and of the OAuth client, as its test is called."""
     found = []
     with Civitai() as civitai:
         for name, member in inspect.getmembers_static(Civitai):
@@ -27,6 +28,8 @@ def methods() -> list[str]:
             elif hasattr(member, "attrname"):
                 found += [f"{name}__{each}" for each in functions(getattr(civitai, name))]
         found += [f"workflows_steps__{each}" for each in functions(civitai.workflows.steps)]
+    with App("my-id", "http://127.0.0.1/callback") as app:
+        found += [f"oauth__{each}" for each in functions(app) if each not in {"authorize_url", "close", "sign_in"}]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
-from keyring.backends import fail, null
+from keyring.backends import chainer, fail, null
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
 from civitai_ext.errors import ConfigurationError, InvalidRequest, TokenStoreError
@@ -101,6 +102,13 @@ class OurKeyring(KeyringBackend):
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+class NoChain(chainer.ChainerBackend):
+    """What the library takes where several keyrings are asked for, and there is none."""
+
+    priority = -1
+    backends = ()
 
 
 @pytest.fixture
@@ -344,7 +352,7 @@ def test_what_is_no_login_is_named_and_can_be_replaced(store: FileStore, what: s
         store.load("alice")
     assert caught.value.path == str(store.folder / "alice.json")
     assert caught.value.path in str(caught.value)
-    assert "Log in again, or remove the file" in str(caught.value)
+    assert "Log in again; if that fails, remove the file first." in str(caught.value)
     assert "secret" not in str(caught.value)
     assert store.has("alice")
     assert store.accounts() == ["alice", "bob"]
@@ -434,6 +442,29 @@ def test_what_was_to_replace_another_login_does_not_count(store: FileStore) -> N
 
 
 @posix
+def test_it_is_on_the_disk_before_it_takes_the_place_of_another(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("alice", login())
+    done: list[str] = []
+
+    def told(name: str) -> Callable[..., object]:
+        original = getattr(os, name)
+
+        def call(*args: Any, **kwargs: Any) -> object:
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(args[0]).st_mode)
+            done.append(f"{name} of the folder" if is_folder else name)
+            return original(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, told(name))
+    store.save("alice", login("new"))
+    assert done == ["fsync", "replace", "fsync of the folder"]
+
+
+@posix
 def test_something_odd_does_not_count(store: FileStore) -> None:
     store.save("alice", login())
     new = store.folder / "alice.json.new"
@@ -515,7 +546,7 @@ def test_a_keyring_that_is_locked_or_full_is_named(ring: OurKeyring) -> None:
 
 
 @pytest.mark.usefixtures("ring")
-@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring])
+@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring, NoChain])
 def test_a_keyring_that_keeps_nothing_is_refused(backend: type[KeyringBackend]) -> None:
     keyring.set_keyring(backend())
     for each in calls(lambda: KeyringStore().load("alice"), lambda: KeyringStore().save("alice", login())):
