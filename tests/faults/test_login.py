@@ -286,8 +286,13 @@ def test_without_a_browser_the_address_is_told(
             raise webbrowser.Error("could not locate runnable browser")
         return found()
 
+    def open_none(url: str) -> bool:
+        opened.append(url)
+        return False
+
+    opened: list[str] = []
     monkeypatch.setattr(webbrowser, "get", get)
-    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    monkeypatch.setattr(webbrowser, "open", open_none)
     told: list[str] = []
 
     def read(line: str) -> None:
@@ -296,6 +301,7 @@ def test_without_a_browser_the_address_is_told(
             browser.open(told[1])
 
     assert login(app, store=MemoryStore(), tell=read).username == "emulated"
+    assert len(opened) == (found is None)  # others would take the terminal
     port = urlsplit(parse_qs(urlsplit(told[1]).query)["redirect_uri"][0]).port
     assert f"    ssh -L {port}:127.0.0.1:{port} THIS-MACHINE" in told
 
@@ -360,26 +366,32 @@ def test_ctrl_c(emulator: Emulator) -> None:
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium here")
 def test_a_real_browser(emulator: Emulator, app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with chromium.Chromium(tmp_path / "profile") as real:
-        pages = []
+    with chromium.Chromium(tmp_path / "profile") as real, ThreadPoolExecutor(1) as pool:
 
-        def click(button: str) -> None:
-            real.until(f"document.querySelector({button!r})")
-            pages.append(real.look("document.querySelector('h1').innerText"))
-            real.look(f"document.querySelector({button!r}).click()")
-
-        def allow(url: str) -> bool:
+        def allow(url: str) -> list[str]:
             real.do("Page.navigate", url=url)
-            click("button[name=account]")
-            click("button[name=approved][value=true]")
+            return [click("button[name=account]"), click("button[name=approved][value=true]")]
+
+        def click(button: str) -> str:
+            real.until(f"document.querySelector({button!r})")
+            title: str = real.look("document.title")
+            real.look(f"document.querySelector({button!r}).click()")
+            return title
+
+        def opens(url: str) -> bool:
+            clicking.append(pool.submit(allow, url))
             return True
 
+        clicking: list[Future[list[str]]] = []
         monkeypatch.setattr(webbrowser, "get", lambda using=None: webbrowser.GenericBrowser("chromium"))
-        monkeypatch.setattr(webbrowser, "open", allow)
-        done = login(app, store=MemoryStore(), tell=lambda line: None)
-        real.until("document.querySelector('main.good')")
+        monkeypatch.setattr(webbrowser, "open", opens)
+        try:
+            done = login(app, store=MemoryStore(), timeout=30, tell=lambda line: None)
+        finally:
+            titles = clicking[0].result(30)
+        assert titles == ["Sign in", "Emulated public client wants to use your account"]
         assert done.username == "emulated"
-        assert pages == ["Sign in", "Emulated public client wants to use your account"]
+        real.until("document.querySelector('main.good')")
         assert "Welcome, emulated." in real.look("document.body.innerText")
 
 
@@ -710,7 +722,7 @@ def test_logging_out_of_a_client_with_a_secret(emulator: Emulator, browser: Fake
         with pytest.raises(ConfigurationError, match=client.id):
             logout(store=store, app=app)
         first = loaded(store)
-        assert logout(store=store, app=confidential)
+        assert logout(store=store, app=AsyncApp.of(confidential.settings))
         assert not is_good(confidential, first)
         login(confidential, store=store, tell=lambda line: None)
         second = loaded(store)
