@@ -101,8 +101,9 @@ class TokenStore(ABC):
 
         By default the threads of this process wait for each other, and other processes do not.
         """
-        locks: dict[str, threading.Lock] = vars(self).setdefault("_locks", {})  # whatever `__init__` did
-        return locks.setdefault(account, threading.Lock())
+        locks: dict[tuple[int, str], threading.Lock] = vars(self).setdefault("_locks", {})  # whatever `__init__` did
+        # A child of `os.fork` has copies of those that are held, and nobody who would release them.
+        return locks.setdefault((os.getpid(), account), threading.Lock())
 
 
 class MemoryStore(TokenStore):
@@ -144,7 +145,7 @@ class FileStore(TokenStore):
             `oauth`.
 
     Raises:
-        ConfigurationError: No folder is named, and the extra `oauth` is not installed.
+        ConfigurationError: No folder is named, and the extra `oauth` is not installed; or there is no home folder.
 
     >>> import tempfile
     >>> from datetime import UTC, datetime
@@ -162,7 +163,13 @@ class FileStore(TokenStore):
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self._folder = (_default_folder() if folder is None else Path(folder)).expanduser().absolute()
+        try:
+            self._folder = (_default_folder() if folder is None else Path(folder)).expanduser().absolute()
+        except RuntimeError:  # such as in a container whose user has no entry
+            raise ConfigurationError(
+                "Where logins are stored is not known: that user has no home folder",
+                hint="Name a folder in CIVITAI_LOGINS.",
+            ) from None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._folder)!r})"
@@ -473,7 +480,7 @@ def _forgets(keyring: KeyringBackend) -> bool:
 
 
 def _default_folder() -> Path:
-    named = os.environ.get("CIVITAI_LOGINS")
+    named = os.environ.get("CIVITAI_LOGINS", "").strip()
     if named:
         return Path(named)
     try:
@@ -492,7 +499,7 @@ def _explained(path: Path, doing: str, hint: str) -> Iterator[None]:
         yield
     except OSError as error:
         if isinstance(error, TimeoutError):
-            hint = "End that process if it hangs, and try again."
+            hint = "It may be waiting for an answer of the accounts service: try again in a moment."
         where = error.filename or str(path)
         raise TokenStoreError(f"{doing}: {where}: {error.strerror or error}", path=where, hint=hint) from error
 

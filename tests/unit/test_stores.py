@@ -22,6 +22,7 @@ from keyring.backend import KeyringBackend
 from keyring.backends import chainer, fail, null
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
+from civitai_ext import Civitai
 from civitai_ext.errors import ConfigurationError, InvalidRequest, TokenStoreError
 from civitai_ext.oauth._account_names import account_in, file_name
 from civitai_ext.oauth.scopes import Scope
@@ -487,6 +488,13 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert FileStore().folder == FileStore("~/there").folder == tmp_path / "there"
     monkeypatch.delenv("CIVITAI_LOGINS")
     assert FileStore().folder.parts[-2:] == ("civitai-ext", "logins")
+    monkeypatch.setenv("CIVITAI_LOGINS", " ")
+    assert FileStore().folder.parts[-2:] == ("civitai-ext", "logins")
+    monkeypatch.setenv("CIVITAI_LOGINS", "~nobody-is-called-so/logins")
+    with pytest.raises(ConfigurationError, match="no home folder"):
+        default_store()
+    assert "login" not in repr(Civitai())
+    monkeypatch.delenv("CIVITAI_LOGINS")
     monkeypatch.chdir(tmp_path)
     assert FileStore("relative").folder == tmp_path / "relative"
     monkeypatch.setitem(sys.modules, "platformdirs", None)
