@@ -122,6 +122,7 @@ class AsyncStream:
         except httpx.HTTPError as error:
             failure = self._cut(error)
         if failure is not None:
+            body, chunk = bytearray(), b""  # else they were kept with the error
             raise failure
         return Response(self.status, self.headers, bytes(body))
 
@@ -343,5 +344,7 @@ def _reason(error: Exception) -> str:
 
 
 def _with_cause(failure: CivitaiError, error: Exception) -> CivitaiError:
-    failure.__cause__ = _root(error)
+    cause = _root(error)
+    # The variables of the functions that it went through hold the whole request.
+    failure.__cause__ = None if cause is None else cause.with_traceback(None)
     return failure

@@ -38,6 +38,7 @@ Tell = Callable[[str], object]
 _REDIRECT_URI: Final = "http://127.0.0.1/callback"
 _END_BY_HAND: Final = "It may still be valid: end it at https://civitai.com/user/account."
 _BROWSER_SECONDS: Final = 2.0
+_LONGEST_NAME: Final = 200
 # They would take the terminal from the program, and most cannot show the page.
 _CONSOLE_BROWSERS: Final = frozenset({"browsh", "elinks", "links", "links2", "lynx", "w3m", "www-browser"})
 
@@ -227,7 +228,7 @@ class _Attempt:
         if tokens.scopes is not None and Scope.USER_READ not in tokens.scopes:
             return None
         try:
-            return printable(text(self.app.userinfo(tokens).username)) or None
+            return printable(text(self.app.userinfo(tokens).username))[:_LONGEST_NAME] or None
         except CivitaiError as error:
             logger.debug("who logged in is not known: %s", error)
             return None

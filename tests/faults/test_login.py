@@ -578,6 +578,17 @@ def test_tokens_that_cannot_be_stored_are_revoked(browser: FakeBrowser, app: App
     assert not is_good(app, store.refused)
 
 
+def test_a_name_is_shown_without_what_a_terminal_obeys(emulator: Emulator, browser: FakeBrowser, app: App) -> None:
+    next(iter(emulator.accounts)).username = "\x1b[2J\u202e<b>" + "x" * 5000
+    told: list[str] = []
+    done = login(app, store=MemoryStore(), tell=told.append)
+    assert told[-1].startswith("Logged in as [2J<b>xxx")
+    assert len(told[-1]) < 300
+    assert done.username is not None
+    assert done.username.isprintable()
+    assert "Welcome, [2J&lt;b&gt;xxx" in browser.page.text
+
+
 def test_who_it_is_may_stay_unknown(emulator: Emulator, browser: FakeBrowser, app: App) -> None:
     emulator.faults.add("GET /api/auth/oauth/userinfo", status=500)
     told: list[str] = []
@@ -690,6 +701,25 @@ def test_logging_out(emulator: Emulator, browser: FakeBrowser, app: App) -> None
         civitai.me()
     assert not logout()
     assert is_good(app, loaded(FileStore(), "other"))
+
+
+class Locked(MemoryStore):
+    """A store that is used for logging out, and that nobody else may use meanwhile."""
+
+    def load(self, account: str) -> StoredLogin | None:
+        assert self.lock(account).locked()  # type: ignore[attr-defined]
+        return super().load(account)
+
+    def delete(self, account: str) -> None:
+        assert self.lock(account).locked()  # type: ignore[attr-defined]
+        super().delete(account)
+
+
+def test_nobody_renews_a_login_while_it_is_ended(browser: FakeBrowser, app: App) -> None:
+    store, locked = MemoryStore(), Locked()
+    login(app, store=store, tell=lambda line: None)
+    locked.save("default", loaded(store))
+    assert logout(store=locked)
 
 
 def test_logging_out_without_the_service_removes_the_login(browser: FakeBrowser, app: App) -> None:
