@@ -99,10 +99,7 @@ class Login:
         self._renewed: Secret | None = None
         self._said = False
         if tokens is not None:
-            login = self._described(tokens, username)
-            with self.store.lock(account):
-                self.store.save(account, login)
-            self._known = login
+            self.replace(tokens, username)
 
     @classmethod
     def stored(
@@ -155,6 +152,28 @@ class Login:
         login = cls(app, store=store, account=account)
         login._known = known
         return login
+
+    def replace(self, tokens: Tokens, username: str | None = None) -> StoredLogin | None:
+        """Store what somebody who logged in was just given, in place of what there was, which is given back.
+
+        That may still be valid: see `App.revoke`.
+
+        Args:
+            tokens: The tokens.
+            username: Whose they are, if that is known.
+
+        Raises:
+            TokenStoreError: The tokens cannot be stored.
+        """
+        login = self._described(tokens, username)
+        with self.store.lock(self.account):  # what somebody else is about to get goes first, and is replaced too
+            try:
+                before = self.store.load(self.account)
+            except TokenStoreError:
+                before = None
+            self.store.save(self.account, login)
+        self._known, self._unsaved = login, False
+        return before
 
     @property
     def username(self) -> str | None:

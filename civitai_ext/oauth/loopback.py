@@ -179,8 +179,8 @@ class Loopback:
             if time.monotonic() >= deadline:
                 raise LoginTimeout(
                     f"Nobody logged in within {timeout:g} seconds",
-                    hint="If the browser showed an error, look at the client id, its redirect URIs and the scopes that "
-                    "it may ask for. Else try again; `timeout` says how many seconds to wait.",
+                    hint="If the browser shows an error, see that the client has this id, this redirect URI and these "
+                    "scopes. Else try again; `timeout` says how many seconds to wait.",
                 )
         return self._callback or ""
 

@@ -17,6 +17,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -547,6 +548,50 @@ def test_old_tokens_go_to_nobody_but_their_own_service(browser: FakeBrowser, app
     assert is_good(app, first)
 
 
+def test_a_login_for_real_is_not_replaced_by_one_for_an_emulator(browser: FakeBrowser, app: App) -> None:
+    store = MemoryStore()
+    login(app, store=store, tell=lambda line: None)
+    real = attrs.evolve(loaded(store), auth_url="https://auth.civitai.com")
+    store.save("default", real)
+    with pytest.raises(ConfigurationError, match=r"is for https://auth\.civitai\.com, .*another `account`"):
+        login(app, store=store, tell=lambda line: None)
+    assert len(browser.opened) == 1
+    assert loaded(store) == real
+
+
+class SlowStore(MemoryStore):
+    """Somebody else renews what is stored, and has the lock until it is stored."""
+
+    renew: Callable[[], None] | None = None
+
+    @contextmanager
+    def lock(self, account: str) -> Iterator[None]:
+        with super().lock(account):
+            if self.renew is not None:
+                self.renew()
+            yield
+
+
+def test_what_was_renewed_while_somebody_logged_in_is_revoked_too(browser: FakeBrowser, app: App) -> None:
+    store = SlowStore()
+    login(app, store=store, tell=lambda line: None)
+    first = loaded(store)
+    second = attrs.evolve(first, tokens=app.refresh(first.tokens))
+    store.renew = lambda: store.save("default", second)
+    login(app, store=store, tell=lambda line: None)
+    assert not is_good(app, second)
+    assert is_good(app, loaded(store))
+
+
+def test_a_variable_that_goes_before_the_login_is_named(
+    browser: FakeBrowser, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVITAI_API_KEY", "abcd")
+    lines: list[str] = []
+    login(app, store=MemoryStore(), tell=lines.append)
+    assert lines[-1] == "Clients without `auth` go on using CIVITAI_API_KEY, which is set."
+
+
 def test_what_was_stored_and_cannot_be_read_is_replaced(browser: FakeBrowser, app: App) -> None:
     store = FileStore()
     login(app, store=store, tell=lambda line: None)
@@ -772,6 +817,8 @@ def test_wrong_arguments(emulator: Emulator, browser: FakeBrowser, app: App) -> 
         (ConfigurationError, lambda: login(AsyncApp("id", LOOPBACK))),  # type: ignore[arg-type]
         (ConfigurationError, lambda: login("")),
         (ConfigurationError, lambda: login(App("id", "https://app.example/callback"))),
+        (ConfigurationError, lambda: login(app, store="logins/")),  # type: ignore[arg-type]
+        (ConfigurationError, lambda: logout(store=FileStore)),  # type: ignore[arg-type]
         (InvalidRequest, lambda: login(app, 0)),
         (InvalidRequest, lambda: login(app, "Everything")),
         (InvalidRequest, lambda: login(app, timeout=-1)),
