@@ -226,7 +226,7 @@ def test_a_failure_that_passes_logs_nobody_out(server: FaultServer, name: str) -
     with pytest.raises(kind) as caught:
         me(login, server)
     assert not isinstance(caught.value, errors.AuthenticationError)
-    assert any("not lost" in note for note in caught.value.__notes__)
+    assert any("tries it again" in note for note in caught.value.__notes__)
     if isinstance(caught.value, errors.ConnectionFailed):
         assert not caught.value.sent  # of what was to be done with the token, nothing was
     assert login.store.load("default") == before
