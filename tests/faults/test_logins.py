@@ -274,7 +274,7 @@ def test_the_last_token_of_a_login_that_has_ended_is_used_to_its_end(server: Fau
 def test_all_wait_for_the_same_renewal(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, store = Event(), Odd()
     login = login_at(server, OLD, store)
-    store.doing["check"] = lambda: gate.wait(10) and None
+    store.doing["check"] = lambda: [gate.wait(10)].clear()
     server.script(RENEWED)
     first = login.renewal()
     assert login.renewal() is first

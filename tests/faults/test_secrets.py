@@ -103,7 +103,7 @@ def test_no_error_keeps_a_secret(name: str, answer: str, caplog: pytest.LogCaptu
     caplog.set_level(logging.DEBUG)
     with FaultServer() as server:
         server.script(ANSWERS[answer])
-        at = {"site_url": server.url, "orchestration_url": server.url, "auth_url": server.url}
+        at: dict[str, Any] = {"site_url": server.url, "orchestration_url": server.url, "auth_url": server.url}
         with App("client", "http://127.0.0.1/callback", "the-client-secret", retry=RetryPolicy.off(), **at) as app:
             try:
                 CALLS[name](app)
