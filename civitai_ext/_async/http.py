@@ -150,8 +150,8 @@ class AsyncHttp:
     """Sends requests over connections that are kept open between them. The first request makes the client.
 
     Redirects are not followed, cookies are not kept, and no credential is taken from a netrc file. Proxies and
-    certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`…) unless they are given; servers on
-    this machine are asked without those proxies.
+    certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`…) unless they are given. Servers
+    on this machine are asked without those proxies.
 
     Args:
         timeout: How many seconds the service may be silent before a request is given up.
@@ -200,9 +200,7 @@ class AsyncHttp:
                 event_hooks={"request": [self._hangup.follow]},
             )
         except httpx.InvalidURL:  # what it says of a proxy of the environment may be a part of a password
-            failure = ConfigurationError(
-                "The HTTP client cannot be set up: the URL of a proxy in the environment is none"
-            )
+            failure = ConfigurationError("The HTTP client cannot be set up: a proxy in the environment is no URL")
         except (ImportError, ValueError, OSError) as error:
             raise ConfigurationError(f"The HTTP client cannot be set up: {public_text(str(error))}") from error
         raise failure

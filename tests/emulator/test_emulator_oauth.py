@@ -173,6 +173,7 @@ def test_a_user_who_denies_is_sent_back_with_an_error(emulator: Emulator) -> Non
 
 
 def test_consent_is_remembered_on_request_and_for_what_was_asked(emulator: Emulator, hub: httpx.Client) -> None:
+    emulator.oauth.rate_limits = False
     sign_in(hub)
     emulator.oauth.approve(address(emulator))
     assert hub.get(AUTHORIZE, params=asking(emulator)).status_code == 200, "consent was not to be remembered"
