@@ -171,6 +171,7 @@ def test_good_codes() -> None:
         {"verification_uri": "javascript:alert(1)"},
         {"verification_uri": "http://192.168.0.1/admin"},
         {"verification_uri": "file:///etc/passwd"},
+        {"verification_uri": "https://auth.civitai.com/" + "a" * 2000},
     ],
 )
 def test_codes_that_cannot_be_shown_are_refused(changed: dict[str, Any]) -> None:
