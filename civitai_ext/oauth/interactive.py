@@ -19,12 +19,13 @@ from civitai_ext._config import TOKEN_VARIABLES, is_loopback
 from civitai_ext._reading import printable, text
 from civitai_ext._sync.oauth_app import App
 from civitai_ext.errors import CivitaiError, ConfigurationError, LoginFailed, TokenStoreError
+from civitai_ext.oauth.file_store import default_store
 from civitai_ext.oauth.logins import Login
 from civitai_ext.oauth.loopback import Loopback
 from civitai_ext.oauth.scopes import Scope, Scopes
 from civitai_ext.oauth.settings import AppSettings
 from civitai_ext.oauth.signing_in import SignIn, asked_scopes, code_in
-from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore, default_store
+from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 if TYPE_CHECKING:

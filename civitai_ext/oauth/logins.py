@@ -27,7 +27,8 @@ import attrs
 from civitai_ext._config import Secret
 from civitai_ext._signal import Outcome
 from civitai_ext.errors import CivitaiError, ConfigurationError, ConnectionFailed, LoginExpired, TokenStoreError
-from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, MemoryStore, TokenStore, default_store
+from civitai_ext.oauth.file_store import default_store
+from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, MemoryStore, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 if TYPE_CHECKING:

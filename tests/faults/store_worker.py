@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from civitai_ext.errors import TokenStoreError
-from civitai_ext.oauth.stores import FileStore
+from civitai_ext.oauth.file_store import FileStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 ACCOUNT = "alice"

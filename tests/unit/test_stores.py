@@ -25,8 +25,10 @@ from keyring.errors import KeyringLocked, PasswordDeleteError
 from civitai_ext import Civitai, _private_files
 from civitai_ext.errors import ConfigurationError, InvalidRequest, TokenStoreError
 from civitai_ext.oauth._account_names import account_in, file_name
+from civitai_ext.oauth.file_store import FileStore, default_store
+from civitai_ext.oauth.keyring_store import KeyringStore
 from civitai_ext.oauth.scopes import Scope
-from civitai_ext.oauth.stores import FileStore, KeyringStore, MemoryStore, TokenStore, default_store
+from civitai_ext.oauth.stores import MemoryStore, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -564,7 +566,7 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_looking_for_a_login_loads_nothing(tmp_path: Path) -> None:
     code = f"""
 import sys
-from civitai_ext.oauth.stores import FileStore, KeyringStore
+from civitai_ext.oauth import FileStore, KeyringStore
 assert not FileStore({str(tmp_path / "no")!r}).has("alice")
 print(*({{"json", "hashlib", "platformdirs", "keyring", "civitai_ext.oauth.tokens", "httpx"}} & set(sys.modules)))
 """
