@@ -52,7 +52,8 @@ def with_login(config: Config, token: str | Literal[False] | None, auth: Login |
 
 def _with_default(config: Config) -> Config:
     """Use the stored login of the default account, if it is one for the hosts of this client."""
-    from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, default_store
+    from civitai_ext.oauth.file_store import default_store
+    from civitai_ext.oauth.stores import DEFAULT_ACCOUNT
 
     try:
         store = default_store()

@@ -67,10 +67,11 @@ def lock(path: Path, timeout: float) -> int:
         sleep(min(pause, left))
         pause = min(pause * 2, _LONGEST_PAUSE)
     with contextlib.suppress(OSError):  # it is for messages, and may be all that the disk has no room for
-        if hasattr(os, "fchmod"):  # whatever the umask made of it
-            os.fchmod(file, _PRIVATE)
-        os.ftruncate(file, 0)
-        os.write(file, str(os.getpid()).encode())
+        if os.fstat(file).st_nlink == 1:  # else somebody may have linked a file of ours here, to be overwritten
+            if hasattr(os, "fchmod"):  # whatever the umask made of it
+                os.fchmod(file, _PRIVATE)
+            os.ftruncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
     return file
 
 

@@ -99,6 +99,8 @@ class Site:
             return page("<p>You did not allow it. <a href=/>Back</a>", 403)
         except errors.LoginFailed as error:
             return page(f"<p>{html.escape(str(error))} <a href=/sign-in>Try again</a>", 400)
+        if not isinstance(user.id, int):
+            return page("<p>Civitai did not say who you are. <a href=/sign-in>Try again</a>", 502)
         account = str(user.id)
         await asyncio.to_thread(Login, self.app, tokens, store=self.store, account=account, username=str(user.username))
         response = RedirectResponse("/", 303)

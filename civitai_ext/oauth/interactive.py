@@ -19,12 +19,13 @@ from civitai_ext._config import TOKEN_VARIABLES, is_loopback
 from civitai_ext._reading import printable, text
 from civitai_ext._sync.oauth_app import App
 from civitai_ext.errors import CivitaiError, ConfigurationError, LoginFailed, TokenStoreError
+from civitai_ext.oauth.file_store import default_store
 from civitai_ext.oauth.logins import Login
 from civitai_ext.oauth.loopback import Loopback
-from civitai_ext.oauth.scopes import Scope, Scopes, asked_scopes
+from civitai_ext.oauth.scopes import Scope, Scopes
 from civitai_ext.oauth.settings import AppSettings
-from civitai_ext.oauth.signing_in import SignIn, code_in
-from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore, default_store
+from civitai_ext.oauth.signing_in import SignIn, asked_scopes, code_in
+from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ Tell = Callable[[str], object]
 _REDIRECT_URI: Final = "http://127.0.0.1/callback"
 _END_BY_HAND: Final = "It may still be valid: end it at https://civitai.com/user/account."
 _BROWSER_SECONDS: Final = 2.0
+_LONGEST_NAME: Final = 200
 # They would take the terminal from the program, and most cannot show the page.
 _CONSOLE_BROWSERS: Final = frozenset({"browsh", "elinks", "links", "links2", "lynx", "w3m", "www-browser"})
 
@@ -249,7 +251,7 @@ class _Attempt:
         if tokens.scopes is not None and Scope.USER_READ not in tokens.scopes:
             return None
         try:
-            return printable(text(self.app.userinfo(tokens).username)) or None
+            return printable(text(self.app.userinfo(tokens).username))[:_LONGEST_NAME] or None
         except CivitaiError as error:
             logger.debug("who logged in is not known: %s", error)
             return None

@@ -27,7 +27,8 @@ import attrs
 from civitai_ext._config import Secret
 from civitai_ext._signal import Outcome
 from civitai_ext.errors import CivitaiError, ConfigurationError, ConnectionFailed, LoginExpired, TokenStoreError
-from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, MemoryStore, TokenStore, default_store
+from civitai_ext.oauth.file_store import default_store
+from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, MemoryStore, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Login:
 
         Raises:
             LoginExpired: It cannot be renewed: log in again.
-            ApiError, ConnectionFailed: It could not be renewed now; nothing is lost.
+            ApiError, ConnectionFailed: It could not be renewed now; the next call tries it again.
             TokenStoreError: What is stored cannot be read, or the store cannot be written to.
         """
         return self.given(Outcome.of(self.renewal()))
@@ -365,7 +366,7 @@ class Login:
         except CivitaiError as error:
             if isinstance(error, ConnectionFailed):
                 error.sent = False  # of the request that needs the token, nothing was sent
-            error.add_note(f"The login {self.account!r} could not be renewed now. It is not lost.")
+            error.add_note(f"The login {self.account!r} could not be renewed now. The next call tries it again.")
             raise
         if tokens.scopes is None and known is not None:
             tokens = attrs.evolve(tokens, scopes=known.tokens.scopes)

@@ -127,6 +127,13 @@ def test_the_answer_to_another_attempt_is_refused(browser: httpx.Client, emulato
     assert site.store.accounts() == []
 
 
+def test_nobody_in_particular_is_not_signed_in(browser: httpx.Client, emulator: Emulator, site: Any) -> None:
+    emulator.faults.add("GET /api/auth/oauth/userinfo", status=200, body={"username": "somebody"})
+    leads_to = browser.get("/sign-in").headers["location"]
+    assert browser.get(path_of(emulator.oauth.approve(leads_to))).status_code == 502
+    assert site.store.accounts() == []
+
+
 def test_the_session_of_before_is_worth_nothing_after_signing_in(browser: httpx.Client, emulator: Emulator) -> None:
     leads_to = browser.get("/sign-in").headers["location"]
     before = dict(browser.cookies)
