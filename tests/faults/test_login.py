@@ -287,7 +287,12 @@ def test_without_a_browser_the_address_is_told(
         return found()
 
     monkeypatch.setattr(webbrowser, "get", get)
-    monkeypatch.setattr(webbrowser, "open", lambda url: bool(opened.append(url)))
+
+    def refuse(url: str) -> bool:
+        opened.append(url)
+        return False
+
+    monkeypatch.setattr(webbrowser, "open", refuse)
     opened: list[str] = []
     told: list[str] = []
 
