@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
@@ -42,6 +43,9 @@ _READ_DIRECTLY: Final = 8 * 1024 * 1024
 which cannot be used again then.
 """
 _READ: Final = 1024 * 1024
+
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The environment variables that name other certificates than the usual ones."""
 
 _PROXIES: Final = ("http", "https", "socks5", "socks5h")
 # A proxy of the environment would be another machine, and what goes there is not encrypted.
@@ -184,7 +188,7 @@ class AsyncHttp:
             verify = self._verify
             if verify is True and self._transport is None:
                 # Else the library makes one for every proxy of the environment, and loads the certificates each time.
-                verify = httpx.create_ssl_context()
+                verify = _certificates(*(os.environ.get(name) for name in _CERTIFICATES))
             elif isinstance(verify, (str, os.PathLike)):
                 path = Path(verify)
                 directory, file = (str(path), None) if path.is_dir() else (None, str(path))
@@ -316,6 +320,12 @@ class AsyncHttp:
         self._hangup.hang_up()
         if client is not None:
             await client.aclose()
+
+
+@functools.cache
+def _certificates(*named: str | None) -> ssl.SSLContext:
+    """Load the usual certificates, once: it takes longer than most requests, and each renewal of a login needs them."""
+    return httpx.create_ssl_context()
 
 
 def _proxy_url(url: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import html
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -38,7 +39,7 @@ AI_SERVICES = 114689
 @pytest.fixture
 def hub(emulator: Emulator) -> Iterator[httpx.Client]:
     """A client of the accounts service, which keeps cookies as a browser does and follows nothing."""
-    with httpx.Client(base_url=emulator.auth_url) as client:
+    with httpx.Client(base_url=emulator.auth_url, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
         yield client
 
 

@@ -19,6 +19,7 @@ from threading import Event
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 
 from civitai_api.orchestration.models import EchoInput
@@ -300,9 +301,10 @@ def test_what_a_token_lacks_is_what_the_login_was_not_given(server: FaultServer)
     assert (caught.value.missing, caught.value.granted) == (Scope.USER_WRITE, Scope.USER_READ)
 
 
-def test_no_token_goes_to_other_hosts(server: FaultServer) -> None:
-    login = login_at(server, attrs.evolve(OLD, expires_at=None))
-    with Civitai(auth=login, **urls(server)) as civitai:
+@pytest.mark.parametrize("renewed", [True, False])
+def test_no_token_goes_to_other_hosts(server: FaultServer, renewed: bool) -> None:
+    login = login_at(server, attrs.evolve(OLD, expires_at=None)) if renewed else None
+    with Civitai(None if renewed else "the-key", auth=login, **urls(server)) as civitai:
         for url, own in [
             (f"{server.url}/x", True),
             (f"{server.url}.evil.example/x", False),
@@ -312,11 +314,39 @@ def test_no_token_goes_to_other_hosts(server: FaultServer) -> None:
             (server.url.replace("//", "//127.0.0.1@"), False),
             ("http://127.0.0.1:1/x", False),
         ]:
-            sent = civitai.transport.as_caller(url, lambda headers: headers)
+            sent = civitai.transport.as_caller(url, dict)
             assert ("authorization" in sent) is own, url
-        assert "authorization" not in civitai.transport.as_caller(
-            f"{server.url}/x", lambda headers: headers, authenticated=False
-        )
+        assert "authorization" not in civitai.transport.as_caller(f"{server.url}/x", dict, authenticated=False)
+
+
+def test_tokens_of_a_login_are_not_sent_unencrypted(server: FaultServer) -> None:
+    at = urls(server) | {"site_url": "http://192.168.0.1"}
+    login = Login(App("client", "http://127.0.0.1/callback", **at), OLD)
+    with pytest.raises(errors.ConfigurationError, match="unencrypted"):
+        Civitai(auth=login, **at)
+
+
+class Renewing(httpx.BaseTransport):
+    """While it sends, somebody else renews the login; the answer repeats the token that was sent."""
+
+    login: Login
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.login.renewal(refused="civitai_old_access").result(10)
+        return httpx.Response(400, json={"error": f"{request.headers['authorization']} is no good"})
+
+
+def test_the_token_that_was_sent_is_masked_though_there_is_a_new_one(server: FaultServer) -> None:
+    sending = Renewing()
+    sending.login = login_at(server, attrs.evolve(OLD, expires_at=None))
+    server.script(RENEWED)
+    with (
+        Civitai(auth=sending.login, transport=sending, **urls(server)) as civitai,
+        pytest.raises(errors.BadRequest, match=r"Bearer \*\*\* is no good"),
+    ):
+        civitai.me()
+    assert sending.login.token() == "civitai_new_access"
+    assert set(sending.login.secrets) == {"civitai_new_access", "civitai_new_refresh"}
 
 
 @pytest.mark.parametrize("name", ["site_url", "orchestration_url", "auth_url"])

@@ -79,6 +79,8 @@ def kept(error: BaseException) -> Iterator[tuple[str, str]]:
         yield "attributes", repr(vars(each))
         if isinstance(each, errors.CivitaiError):
             yield "pickle", repr(pickle.dumps(each))
+        elif isinstance(each, OSError):
+            assert each.__traceback__ is None  # of functions that have the whole request at hand
         step = each.__traceback__
         while step is not None:
             code = step.tb_frame.f_code

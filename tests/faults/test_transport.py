@@ -292,6 +292,7 @@ def test_no_proxy_of_the_environment_hears_what_this_machine_tells_itself(
         "http://me:pass/word@proxy.example",
         "http://me:pass@[::1",
         "gopher://me:pass@h",
+        "http://",
         "",
     ],
 )
