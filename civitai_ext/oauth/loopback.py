@@ -19,7 +19,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
@@ -177,7 +177,11 @@ class Loopback:
         deadline = time.monotonic() + timeout
         while not self._arrived.wait(max(0.0, min(_INTERRUPTIBLE_SECONDS, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
-                raise LoginTimeout(f"Nobody logged in within {timeout:g} seconds")
+                raise LoginTimeout(
+                    f"Nobody logged in within {timeout:g} seconds",
+                    hint="If the browser shows an error, see that the client has this id, this redirect URI and these "
+                    "scopes. Else try again; `timeout` says how many seconds to wait.",
+                )
         return self._callback or ""
 
     def succeed(self, text: str) -> None:
@@ -324,15 +328,15 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
     timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
-        page = self.server.loopback._answer(self.path, self.headers)
+        loopback = cast("_Server", self.server).loopback
+        page = loopback._answer(self.path, self.headers)
         try:
             self._send(page)
         finally:
-            self.server.loopback._was_sent(page)
+            loopback._was_sent(page)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         # Called for what is no request at all, or no GET.

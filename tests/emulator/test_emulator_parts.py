@@ -19,7 +19,7 @@ from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.drawing import FORMATS, Picture, Resized, measure
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.json_patch import PatchError, apply_patch
-from civitai_ext.emulator.ledger import InsufficientBuzzError, Ledger
+from civitai_ext.emulator.ledger import COLOURS, InsufficientBuzzError, Ledger, Room
 from civitai_ext.emulator.signing import ExpiredError, SignatureError, Signer
 from civitai_ext.emulator.templates import InvalidTemplateError, parse_duration, parse_template
 
@@ -71,6 +71,14 @@ def test_an_insufficient_balance_is_left_alone() -> None:
         ledger.charge(11, ("blue", "yellow"), workflow_id="w", at=NOW)
     assert ledger.balance["blue"] == 10
     assert ledger.transactions == []
+
+
+def test_a_room_is_used_up_by_all_its_colours() -> None:
+    ledger = Ledger({"blue": 10, "yellow": 100}, Identifiers(1))
+    assert ledger.split(20, COLOURS, [Room(20, COLOURS)]) == [("blue", 10), ("yellow", 10)]
+    assert ledger.split(20, COLOURS, [Room(4, ["blue"]), Room(16, ["yellow"])]) == [("blue", 4), ("yellow", 16)]
+    with pytest.raises(InsufficientBuzzError):
+        ledger.split(20, COLOURS, [Room(19, COLOURS)])
 
 
 def test_unknown_colours_are_refused() -> None:

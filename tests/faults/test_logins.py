@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -226,7 +227,7 @@ def test_a_failure_that_passes_logs_nobody_out(server: FaultServer, name: str) -
     with pytest.raises(kind) as caught:
         me(login, server)
     assert not isinstance(caught.value, errors.AuthenticationError)
-    assert any("not lost" in note for note in caught.value.__notes__)
+    assert any("tries it again" in note for note in caught.value.__notes__)
     if isinstance(caught.value, errors.ConnectionFailed):
         assert not caught.value.sent  # of what was to be done with the token, nothing was
     assert login.store.load("default") == before
@@ -275,7 +276,11 @@ def test_the_last_token_of_a_login_that_has_ended_is_used_to_its_end(server: Fau
 def test_all_wait_for_the_same_renewal(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, store = Event(), Odd()
     login = login_at(server, OLD, store)
-    store.doing["check"] = lambda: [gate.wait(10)].clear()
+
+    def wait() -> None:
+        gate.wait(10)
+
+    store.doing["check"] = wait
     server.script(RENEWED)
     first = login.renewal()
     assert login.renewal() is first
@@ -283,8 +288,9 @@ def test_all_wait_for_the_same_renewal(server: FaultServer, monkeypatch: pytest.
     child = login.renewal()
     assert child is not first
     gate.set()
-    assert first.result(10) == child.result(10)
-    assert asked(server) == ["token"]
+    for future in (first, child):
+        assert login.given(future.result(10)) == "civitai_new_access"
+    assert set(asked(server)) == {"token"}
 
 
 def test_what_a_token_lacks_is_what_the_login_was_not_given(server: FaultServer) -> None:
@@ -475,6 +481,57 @@ def test_what_cannot_be_stored_is_kept_and_stored_later(server: FaultServer, cap
     assert store.load("default").tokens.access_token == "civitai_third"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("meanwhile", ["out", "in"])
+def test_what_could_not_be_stored_undoes_nothing_that_came_after(server: FaultServer, meanwhile: str) -> None:
+    """Somebody logged out, or in again, before there was room to store it."""
+    store = Odd()
+    login = login_at(server, OLD, store)
+    store.doing["save"] = full
+    server.script(RENEWED, ME)
+    assert me(login, server) == "somebody"
+    del store.doing["save"]
+    store.delete("default")
+    if meanwhile == "in":
+        login_at(server, attrs.evolve(OLD, access_token="another", expires_at=None), store)
+        server.script(REFUSED, ME)
+        assert me(login, server) == "somebody"
+        assert server.received[-1].headers["authorization"] == "Bearer another"
+        assert store.load("default").tokens.access_token == "another"  # type: ignore[union-attr]
+    else:
+        server.script(REFUSED)
+        with pytest.raises(errors.LoginExpired, match="somebody logged out"):
+            me(login, server)
+        assert store.load("default") is None
+
+
+@pytest.mark.parametrize("problem", ["a lock", "a file"])
+def test_a_store_that_cannot_be_used_ends_no_token_early(server: FaultServer, tmp_path: Path, problem: str) -> None:
+    login = login_at(server, about_to_expire(OLD), FileStore(tmp_path))
+    path = tmp_path / ("default.lock" if problem == "a lock" else "default.json")
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    server.script(ME)
+    assert me(login, server) == "somebody"
+    assert asked(server) == ["me"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_that_was_forked_while_tokens_were_renewed_waits_for_nobody(server: FaultServer) -> None:
+    """Its parent's thread is not there to release what it held."""
+    login = login_at(server, OLD)
+    server.script(RENEWED)
+    with login.store.lock("default"):
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(20)
+                os._exit(0 if login.token() == "civitai_new_access" else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_a_store_that_breaks_lets_nobody_wait_for_ever(server: FaultServer) -> None:
     store = Odd()
     login = login_at(server, OLD, store)
@@ -582,6 +639,13 @@ def test_which_credential_a_client_uses(
         Civitai(auth="alice", site_url=emulator.site_url)
     with pytest.raises(errors.ConfigurationError, match="Both"):
         Civitai("abcd", auth="alice", **at)
+    for odd in (True, 5, app, tokens):
+        with pytest.raises(errors.ConfigurationError, match="`auth` takes a Login or the name"):
+            Civitai(auth=odd, **at)  # type: ignore[arg-type]
+    key = "0123456789abcdef" * 2
+    with pytest.raises(errors.ConfigurationError, match="an API key is given as `token`") as caught:
+        Civitai(auth=key, **at)
+    assert key not in "".join(traceback.format_exception(caught.value))
     monkeypatch.setenv("CIVITAI_API_KEY", emulator.token)
     assert "token from CIVITAI_API_KEY" in repr(Civitai(**at))
     with Civitai(**at) as civitai:

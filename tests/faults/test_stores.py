@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from civitai_ext._locks import lock, unlock
-from civitai_ext.oauth.stores import FileStore
+from civitai_ext.oauth.file_store import FileStore
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the worker forks, and there are no such signals")
 

@@ -329,7 +329,7 @@ def test_connections_that_say_nothing_are_ended_and_keep_nobody_waiting(
     with Loopback(URI) as loopback, contextlib.ExitStack() as stack:
         loopback.expect("right")
         spare = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", loopback.port), timeout=10)) for _ in range(10)
+            stack.enter_context(socket.create_connection(("127.0.0.1", loopback.port), timeout=5)) for _ in range(10)
         ]
         spare[1].sendall(b"GET /call")
         page = coming(browser, loopback)

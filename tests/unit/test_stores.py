@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -18,14 +19,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
-from keyring.backends import fail, null
+from keyring.backends import chainer, fail, null
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
-from civitai_ext import _private_files
+from civitai_ext import Civitai, _private_files
 from civitai_ext.errors import ConfigurationError, InvalidRequest, TokenStoreError
 from civitai_ext.oauth._account_names import account_in, file_name
+from civitai_ext.oauth.file_store import FileStore, default_store
+from civitai_ext.oauth.keyring_store import KeyringStore
 from civitai_ext.oauth.scopes import Scope
-from civitai_ext.oauth.stores import FileStore, KeyringStore, MemoryStore, TokenStore, default_store
+from civitai_ext.oauth.stores import MemoryStore, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -102,6 +105,13 @@ class OurKeyring(KeyringBackend):
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+class NoChain(chainer.ChainerBackend):
+    """What the library takes where several keyrings are asked for, and there is none."""
+
+    priority = -1
+    backends = ()
 
 
 @pytest.fixture
@@ -401,7 +411,7 @@ def test_what_is_no_login_is_named_and_can_be_replaced(store: FileStore, what: s
         store.load("alice")
     assert caught.value.path == str(store.folder / "alice.json")
     assert caught.value.path in str(caught.value)
-    assert "Log in again, or remove the file" in str(caught.value)
+    assert "Log in again; if that fails, remove the file first." in str(caught.value)
     assert "secret" not in str(caught.value)
     assert store.has("alice")
     assert store.accounts() == ["alice", "bob"]
@@ -493,6 +503,29 @@ def test_what_was_to_replace_another_login_does_not_count(store: FileStore) -> N
 
 
 @posix
+def test_it_is_on_the_disk_before_it_takes_the_place_of_another(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("alice", login())
+    done: list[str] = []
+
+    def told(name: str) -> Callable[..., object]:
+        original = getattr(os, name)
+
+        def call(*args: Any, **kwargs: Any) -> object:
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(args[0]).st_mode)
+            done.append(f"{name} of the folder" if is_folder else name)
+            return original(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, told(name))
+    store.save("alice", login("new"))
+    assert done == ["fsync", "replace", "fsync of the folder"]
+
+
+@posix
 def test_something_odd_does_not_count(store: FileStore) -> None:
     store.save("alice", login())
     new = store.folder / "alice.json.new"
@@ -515,6 +548,13 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert FileStore().folder == FileStore("~/there").folder == tmp_path / "there"
     monkeypatch.delenv("CIVITAI_LOGINS")
     assert FileStore().folder.parts[-2:] == ("civitai-ext", "logins")
+    monkeypatch.setenv("CIVITAI_LOGINS", " ")
+    assert FileStore().folder.parts[-2:] == ("civitai-ext", "logins")
+    monkeypatch.setenv("CIVITAI_LOGINS", "~nobody-is-called-so/logins")
+    with pytest.raises(ConfigurationError, match="no home folder"):
+        default_store()
+    assert "login" not in repr(Civitai())
+    monkeypatch.delenv("CIVITAI_LOGINS")
     monkeypatch.chdir(tmp_path)
     assert FileStore("relative").folder == tmp_path / "relative"
     monkeypatch.setitem(sys.modules, "platformdirs", None)
@@ -526,7 +566,7 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_looking_for_a_login_loads_nothing(tmp_path: Path) -> None:
     code = f"""
 import sys
-from civitai_ext.oauth.stores import FileStore, KeyringStore
+from civitai_ext.oauth import FileStore, KeyringStore
 assert not FileStore({str(tmp_path / "no")!r}).has("alice")
 print(*({{"json", "hashlib", "platformdirs", "keyring", "civitai_ext.oauth.tokens", "httpx"}} & set(sys.modules)))
 """
@@ -574,7 +614,7 @@ def test_a_keyring_that_is_locked_or_full_is_named(ring: OurKeyring) -> None:
 
 
 @pytest.mark.usefixtures("ring")
-@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring])
+@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring, NoChain])
 def test_a_keyring_that_keeps_nothing_is_refused(backend: type[KeyringBackend]) -> None:
     keyring.set_keyring(backend())
     for each in calls(lambda: KeyringStore().load("alice"), lambda: KeyringStore().save("alice", login())):
