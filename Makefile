@@ -39,7 +39,7 @@ types: $(VENV)/ready  ## check the types, as two type checkers see them
 # One worker more than there are processors: now and then one waits for a socket.
 COUNT := import os; print(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 
-tests: $(VENV)/ready  ## run the tests; no network is used
+tests: $(VENV)/ready  ## run the tests; the network is used once, to fetch two clients (skipped without)
 	$(BIN)/pytest -n $$($(BIN)/python -c '$(COUNT)') -q $(ARGS)
 
 generate: $(VENV)/ready  ## write generated/ from openapi/
