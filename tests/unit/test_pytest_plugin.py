@@ -11,7 +11,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-PLUGIN = "civitai_ext.emulator.plugin"
+PLUGIN = "civitai_ext.pytest_plugin"
 ROOT = Path(__file__).parents[2]
 
 
@@ -135,7 +135,7 @@ def test_arguments_that_cannot_be(pytester: pytest.Pytester, marker: str, settin
     outcome = pytester.runpytest_inprocess()
     outcome.assert_outcomes(errors=1)
     outcome.stdout.fnmatch_lines([line])
-    outcome.stdout.no_fnmatch_line("*plugin.py*")
+    outcome.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
 
 def test_programs_find_the_emulator_and_nobodys_credentials(
@@ -202,4 +202,4 @@ def test_it_costs_nothing_before_it_is_used(pytester: pytest.Pytester) -> None:
     program = f"import pytest, json, sys; before = set(sys.modules); import {PLUGIN}; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name not in sys.stdlib_module_names}
-    assert loaded == {"civitai_ext", "civitai_ext._version", "civitai_ext.emulator", PLUGIN}
+    assert loaded == {"civitai_ext", "civitai_ext._version", PLUGIN}
