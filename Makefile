@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check fix types tests generate refresh cassettes bench clean
+.PHONY: help demo test check fix types tests generate refresh cassettes bench soak clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ bench: $(VENV)/ready  ## measure the budgets
 	$(BIN)/python benchmarks/identify.py
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/downloads.py
+
+soak: $(VENV)/ready  ## keep an emulator busy for ten minutes and see whether its memory stays flat
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 clean:  ## remove what can be made again
 	rm -rf $(VENV) dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

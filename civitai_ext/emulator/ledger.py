@@ -12,6 +12,9 @@ from civitai_ext.emulator.identifiers import Identifiers
 COLOURS = ("blue", "green", "yellow")
 """The colours in the order in which they are spent when a request does not narrow them."""
 
+MOST_TRANSACTIONS = 10_000
+"""How many of the last transactions are kept at least."""
+
 DEFAULT_BALANCE: Mapping[str, int] = {"blue": 500, "green": 0, "yellow": 10_000}
 """What an account starts with when nobody says otherwise."""
 
@@ -49,7 +52,7 @@ class Ledger:
 
     Attributes:
         balance: Buzz per colour.
-        transactions: Every movement, oldest first.
+        transactions: Every movement, oldest first; after 20,000 the first half is dropped.
 
     >>> ledger = Ledger({"blue": 10, "yellow": 100}, Identifiers(1))
     >>> ledger.split(25, ("blue", "green", "yellow"))
@@ -124,4 +127,6 @@ class Ledger:
         self.balance[account] += amount if type == "credit" else -amount
         transaction = Transaction(self._identifiers.make("tx"), type, amount, account, at, workflow_id)
         self.transactions.append(transaction)
+        if len(self.transactions) == 2 * MOST_TRANSACTIONS:
+            del self.transactions[:MOST_TRANSACTIONS]
         return transaction
