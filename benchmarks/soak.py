@@ -30,9 +30,11 @@ __all__ = ["main"]
 
 _MODELS: Final = 60
 _JUMP_SECONDS: Final = 10.0
-_JUMP_DAYS: Final = 10
+_JUMP_DAYS: Final = 5
 _CONNECTIONS: Final = 12
 """Of every process."""
+_IDLE_SECONDS: Final = 3.0
+"""For how long a connection may rest: the emulator closes it after five seconds, perhaps just when it is used again."""
 _LATENCIES: Final = 20_000
 """How many of every process are kept, chosen by chance: enough for the percentiles."""
 _WORKFLOWS: Final = "/v2/consumer/workflows"
@@ -40,7 +42,7 @@ _JOBS: Final = "/v1/consumer/jobs"
 _TOKEN: Final = "/api/auth/oauth/token"  # noqa: S105
 _ECHO: Final = {"$type": "echo", "input": {"message": "hello"}}
 _PICTURE: Final = {"$type": "textToImage", "input": {"prompt": "a cat", "width": 64, "height": 64}}
-_WARM_UP: Final = 90.0
+_WARM_UP: Final = 180.0
 _GROWTH: Final = 0.03
 
 
@@ -130,6 +132,7 @@ class _Connection:
         self._pace = pace
         self._counts = counts
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def ask(
         self, what: str, verb: str, path: str, *, token: str | None = None, body: Any = None, form: Any = None
@@ -145,17 +148,20 @@ class _Connection:
             head += f"Authorization: Bearer {token}\r\n"
         began = time.perf_counter()
         try:
-            status, headers, answer = await self._exchange(f"{head}\r\n{content}".encode())
+            answer = await self._exchange(f"{head}\r\n{content}".encode())
         except (OSError, asyncio.IncompleteReadError) as error:
             self._counts.errors[f"{what}: {type(error).__name__}"] += 1
             self._streams = None
             return 0, {}, b""
-        self._counts.add(what, status, time.perf_counter() - began)
-        return status, headers, answer
+        self._counts.add(what, answer[0], time.perf_counter() - began)
+        return answer
 
     async def _exchange(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        if self._streams is None or self._streams[0].at_eof():  # closed while there was nothing to ask
+        if self._streams is None or time.monotonic() - self._used > _IDLE_SECONDS:
+            if self._streams is not None:
+                self._streams[1].close()
             self._streams = await asyncio.open_connection(self._host, self._port)
+        self._used = time.monotonic()
         reader, writer = self._streams
         writer.write(request)
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -178,6 +184,7 @@ class _User:
         self._token = world["token"]
         self._mine: deque[str] = deque(maxlen=40)
         self._choose = random.Random(refresh_token)  # noqa: S311
+        self._renewed = time.monotonic()
 
     async def run(self) -> None:
         """Use all services until the time is up."""
@@ -187,6 +194,8 @@ class _User:
         }  # fmt: skip
         try:
             while True:
+                if time.monotonic() - self._renewed > _JUMP_SECONDS:
+                    await self._renew()  # a month is over soon, and with it the refresh token
                 (thing,) = self._choose.choices(list(things), list(things.values()))
                 await thing()
         except _Over:
@@ -253,7 +262,7 @@ class _User:
         _, _, answer = await self._auth.ask("tokens", "POST", _TOKEN, form=form)
         tokens = json.loads(answer) if answer else {}
         if "access_token" in tokens:
-            self._refresh = tokens["refresh_token"]
+            self._refresh, self._renewed = tokens["refresh_token"], time.monotonic()
             await self._auth.ask("tokens", "GET", "/api/auth/oauth/userinfo", token=tokens["access_token"])
 
 
@@ -317,7 +326,7 @@ def _rows(
     count = requests.total()
     cuts = quantiles([latency for each in found for latency in each["latencies"]], n=100)
     reached = count / seconds
-    # What fills up at first: the journal, a month of workflows, the files that are kept ready.
+    # What fills up at first: the journal, a month of workflows, the ledger, the files that are kept ready.
     warm = min(_WARM_UP, seconds / 2)
     after = [memory for at, memory in samples if warm <= at <= seconds]
     fifth = max(1, len(after) // 5)

@@ -84,7 +84,7 @@ def test_long_ledgers_drop_their_beginning_and_limits_count_it() -> None:
     for number in range(25_000):
         purse.charge(1, ["yellow"], workflow_id=str(number), at=clock.now())
     assert ledger.balance["yellow"] == 25_000
-    assert 10_000 <= len(ledger.transactions) < 20_000
+    assert 10_000 <= len(ledger.transactions) <= 11_000
     assert ledger.transactions[-1].workflow_id == "24999"
     purse.limits = (BuzzLimit({"type": "absolute", "limit": 25_001, "currencies": ["yellow"]}),)
     assert purse.split(1, ["yellow"]) == [("yellow", 1)]
