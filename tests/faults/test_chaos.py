@@ -133,7 +133,7 @@ def test_files_come_and_go_whole(emulator: Emulator, civitai: Civitai, tmp_path:
 @pytest.mark.parametrize("skew", [-7200, 7200])
 def test_a_clock_that_is_wrong_makes_nobody_wait_or_hurry(skew: int) -> None:
     pauses: list[float] = []
-    with Emulator(models=1) as emulator, Civitai(emulator.token, **_hosts(emulator)) as civitai:
+    with Emulator(models=1) as emulator, Civitai(emulator.token, site_url=emulator.site_url) as civitai:
         civitai.transport.sleep = pauses.append
         emulator.faults.add("GET /api/v1/me", status=503, retry_after="date", skew=skew, times=1)
         assert civitai.me().username == "emulated"
