@@ -215,8 +215,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
 def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
     """Read the delay that an answer asks for from its headers (names in lower case).
 
-    `retry-after-ms`, which some gateways add, is more exact and wins. A date is compared with the date of the answer, if
-    that has one: whose clock is right does not matter then.
+    `retry-after-ms`, which some gateways add, is more exact and wins. A date is compared with the date of the answer,
+    if that has one: whose clock is right does not matter then.
 
     >>> retry_after_of({"retry-after": "2", "retry-after-ms": "1750"}, 0)
     1.75

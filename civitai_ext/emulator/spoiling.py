@@ -9,7 +9,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import cached_property
 from typing import NoReturn
@@ -102,10 +102,10 @@ class Skewed:
 
     def _header(self, value: bytes) -> bytes:
         try:
-            moment = parsedate_to_datetime(value.decode("latin-1"))
-        except ValueError:  # a number of seconds
+            moment = parsedate_to_datetime(value.decode("latin-1")) + self._by
+            return format_datetime(moment.astimezone(UTC), usegmt=True).encode()
+        except (ValueError, OverflowError):  # a number of seconds, perhaps
             return value
-        return format_datetime(moment + self._by, usegmt=True).encode()
 
     def _moment(self, found: re.Match[bytes]) -> bytes:
         try:

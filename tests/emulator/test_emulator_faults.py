@@ -272,6 +272,13 @@ def test_a_clock_that_is_wrong(emulator: Emulator, client: httpx.Client) -> None
     dates = (parsedate_to_datetime(refused.headers[name]) for name in ("retry-after", "date"))
     assert 1 <= (next(dates) - next(dates)).total_seconds() <= 2
     assert client.get(path).headers["retry-after"] == "2"
+    for date, later in [
+        ("Thu, 01 Jan 2026 01:00:00 -0000", "Wed, 31 Dec 2025 23:00:00 GMT"),
+        ("Thu, 01 Jan 2026 01:00:00 +0100", "Wed, 31 Dec 2025 22:00:00 GMT"),
+        ("never", "never"),
+    ]:
+        emulator.faults.add("* *", headers={"Expires": date}, times=1)
+        assert client.get(path).headers["expires"] == later
 
 
 # Every API
