@@ -100,7 +100,7 @@ def _started(request: pytest.FixtureRequest) -> Emulator:
 
 def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Gather the arguments of a test's emulator; of two markers the nearer one counts."""
-    arguments: dict[str, Any] = {"speed": _SPEED} | _read(request.config.getini(_INI))
+    arguments: dict[str, Any] = {"speed": _SPEED} | read_setting(request.config.getini(_INI))
     for marker in reversed(list(request.node.iter_markers("civitai"))):
         if marker.args:
             raise TypeError(f"pytest.mark.civitai takes names and values, such as speed=0, and not {marker.args[0]!r}")
@@ -108,10 +108,10 @@ def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
     return arguments
 
 
-def _read(lines: Sequence[str]) -> dict[str, Any]:
+def read_setting(lines: Sequence[str]) -> dict[str, Any]:
     """Read the setting.
 
-    >>> _read(["speed=0", "tier = gold", 'balance={"yellow": 5}'])
+    >>> read_setting(["speed=0", "tier = gold", 'balance={"yellow": 5}'])
     {'speed': 0, 'tier': 'gold', 'balance': {'yellow': 5}}
     """
     arguments: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The pytest plugin, as somebody else's test suite sees it."""
+"""The pytest plugin, as somebody else's test suite sees it: each in a process of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from civitai_ext.pytest_plugin import read_setting
+
 pytest_plugins = ["pytester"]
 
 PLUGIN = "civitai_ext.pytest_plugin"
@@ -17,88 +19,55 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load this plugin and no other, whatever is installed."""
+    """Load this plugin and no other, whatever is installed, and let the package be found from anywhere."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"-p {PLUGIN} -p no:cacheprovider")
-    # It is imported here long before pytest could have a look at it.
-    pytester.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = ignore:Module already imported\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"-p {PLUGIN} -p no:cacheprovider --strict-markers -W error")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'generated'}")
 
 
-def _passes(pytester: pytest.Pytester, source: str, *options: str, count: int = 1) -> None:
-    pytester.makepyfile(source)
-    pytester.runpytest_inprocess(*options).assert_outcomes(passed=count)
-
-
-def test_a_client_of_an_emulator(pytester: pytest.Pytester) -> None:
-    _passes(
-        pytester,
-        """
-        def test_it(civitai, civitai_emulator):
-            assert len(civitai.models.list(limit=3).to_list()) == 3
-            workflow = civitai.workflows.submit({"$type": "echo", "input": {"message": "hello"}})
-            assert workflow.wait(timeout=20).status == "succeeded"
-            assert {each.credential for each in civitai_emulator.journal if each.path.startswith("/v2/")} == {"header"}
-
-        def test_a_client_that_sends_again_at_once(civitai, civitai_emulator):
-            civitai_emulator.faults.add("GET /api/v1/models", status=503, retry_after="30", times=2)
-            assert civitai.models.list(limit=1).to_list()
-        """,
-        count=2,
-    )
-
-
-def test_nothing_is_left_for_the_next_test(pytester: pytest.Pytester) -> None:
-    test = """
-        def test_{}(civitai, civitai_emulator):
-            assert not civitai_emulator.journal and not civitai_emulator.ledger.transactions
-            civitai.workflows.submit({{"$type": "echo", "input": {{"message": "hello"}}}})
-            civitai_emulator.faults.add(status=500)
-            assert civitai_emulator.journal
-        """
-    _passes(pytester, "".join(test.format(name) for name in ("one", "other")), count=2)
-
-
-def test_asynchronous_tests_bring_their_own_loop(pytester: pytest.Pytester) -> None:
-    _passes(
-        pytester,
-        """
+def test_the_fixtures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIVITAI_API_KEY", "of whoever runs the tests")
+    monkeypatch.setenv("CIVITAI_LOGINS", "/of/whoever/runs/the/tests")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    monkeypatch.delenv("CIVITAI_SITE_URL", raising=False)
+    pytester.makepyfile(
+        test_clients="""
         import asyncio, pytest
 
         @pytest.fixture
         def anyio_backend():
             return "asyncio"
 
+        def test_a_client(civitai, civitai_emulator):
+            assert len(civitai.models.list(limit=3).to_list()) == 3
+            workflow = civitai.workflows.submit({"$type": "echo", "input": {"message": "hello"}})
+            assert workflow.wait(timeout=20).status == "succeeded"
+            assert {each.credential for each in civitai_emulator.journal if each.path.startswith("/v2/")} == {"header"}
+
+        def test_it_sends_again_at_once(civitai, civitai_emulator):
+            civitai_emulator.faults.add("GET /api/v1/models", status=503, retry_after="30", times=2)
+            assert civitai.models.list(limit=1).to_list()
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_nothing_is_left_for_the_next_test(civitai, civitai_emulator, number):
+            assert not civitai_emulator.journal and not civitai_emulator.ledger.transactions
+            civitai.workflows.submit({"$type": "echo", "input": {"message": "hello"}})
+            civitai_emulator.faults.add(status=500)
+            assert civitai_emulator.journal
+
         @pytest.mark.anyio
         async def test_with_anyio(async_civitai):
             async with async_civitai as civitai:
                 assert [each async for each in civitai.models.list(limit=2)]
 
-        def test_with_no_plugin(async_civitai):
+        def test_with_a_loop_of_ones_own(async_civitai):
             async def asks():
                 async with async_civitai as civitai:
                     return await civitai.me()
             assert asyncio.run(asks()).username == "emulated"
         """,
-        "-p",
-        "anyio",
-        count=2,
-    )
-
-
-def test_arguments_of_the_emulator(pytester: pytest.Pytester) -> None:
-    pytester.makefile(
-        ".toml",
-        pyproject="""
-        [tool.pytest.ini_options]
-        addopts = ["--strict-markers"]
-        filterwarnings = ["ignore:Module already imported"]
-        civitai_emulator = ["models=5", "tier = gold", 'balance={"yellow": 5}']
-        """,
-    )
-    (pytester.path / "tox.ini").unlink()
-    _passes(
-        pytester,
-        """
+        test_arguments="""
         import pytest
 
         pytestmark = pytest.mark.civitai(speed=3, seed=2)
@@ -115,63 +84,56 @@ def test_arguments_of_the_emulator(pytester: pytest.Pytester) -> None:
         def test_of_a_nearer_marker(civitai_emulator):
             assert of(civitai_emulator) == (0, True, None, 5)
         """,
-        count=2,
-    )
-
-
-@pytest.mark.parametrize(
-    ("marker", "setting", "line"),
-    [
-        ("sped=0", "", "*cannot start: *unexpected keyword argument 'sped'*"),
-        ("tier='tin'", "", "*cannot start: there is no membership 'tin'; there are founder, *"),
-        ("0", "", "*cannot start: pytest.mark.civitai takes names and values, such as speed=0, and not 0"),
-        ("port=1 << 20", "", "*cannot start: cannot listen on 127.0.0.1:1048576*"),
-        ("", "speed", "*civitai_emulator has the line 'speed', and not a name and a value such as speed=0"),
-    ],
-)
-def test_arguments_that_cannot_be(pytester: pytest.Pytester, marker: str, setting: str, line: str) -> None:
-    pytester.makeini(f"[pytest]\nfilterwarnings = ignore:Module already imported\ncivitai_emulator = {setting}\n")
-    pytester.makepyfile(f"import pytest\n@pytest.mark.civitai({marker})\ndef test_it(civitai_emulator): pass")
-    outcome = pytester.runpytest_inprocess()
-    outcome.assert_outcomes(errors=1)
-    outcome.stdout.fnmatch_lines([line])
-    outcome.stdout.no_fnmatch_line("*pytest_plugin.py*")
-
-
-def test_programs_find_the_emulator_and_nobodys_credentials(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CIVITAI_API_KEY", "of whoever runs the tests")
-    monkeypatch.setenv("CIVITAI_LOGINS", "/of/whoever/runs/the/tests")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "example.com")
-    monkeypatch.delenv("CIVITAI_SITE_URL", raising=False)
-    program = (
-        "import os; from civitai_ext import Civitai; civitai = Civitai(); print(civitai.me().username);"
-        " print('whoever' in str(os.environ), os.environ['no_proxy'], os.listdir(os.environ['CIVITAI_LOGINS']))"
-    )
-    _passes(
-        pytester,
-        f"""
+        test_environment="""
         import os, subprocess, sys
 
         def test_before():
             assert "CIVITAI_SITE_URL" not in os.environ
 
-        def test_it(civitai_emulator):
-            printed = subprocess.run([sys.executable, "-c", {program!r}], capture_output=True, text=True, check=True)
+        def test_programs_find_the_emulator_and_nobodys_credentials(civitai_emulator):
+            program = (
+                "import os; from civitai_ext import Civitai; civitai = Civitai(); print(civitai.me().username);"
+                "print('whoever' in str(os.environ), os.environ['no_proxy'], os.listdir(os.environ['CIVITAI_LOGINS']))"
+            )
+            printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
             assert printed.stdout.split() == ["emulated", "False", "127.0.0.1,example.com", "[]"]
 
         def test_after():
             assert os.environ["CIVITAI_API_KEY"] == "of whoever runs the tests"
             assert "CIVITAI_SITE_URL" not in os.environ
         """,
-        count=3,
     )
+    settings = ["models=5", "tier = gold", 'balance={"blue": 100, "yellow": 5}']
+    pytester.makefile(".toml", pyproject=f"[tool.pytest.ini_options]\ncivitai_emulator = {settings}")
+    pytester.runpytest_subprocess("-p", "anyio").assert_outcomes(passed=11)
 
 
-def test_in_several_processes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'generated'}")
+def test_arguments_that_cannot_be(pytester: pytest.Pytester) -> None:
+    markers = ["sped=0", "tier='tin'", "0", "port=1 << 20"]
+    tests = [
+        f"@pytest.mark.civitai({marker})\ndef test_{place}(civitai_emulator): pass"
+        for place, marker in enumerate(markers)
+    ]
+    pytester.makepyfile("import pytest\n" + "\n".join(tests))
+    outcome = pytester.runpytest_subprocess()
+    outcome.assert_outcomes(errors=4)
+    outcome.stdout.fnmatch_lines(
+        [
+            "*cannot start: *unexpected keyword argument 'sped'",
+            "*cannot start: there is no membership 'tin'; there are founder, *",
+            "*cannot start: pytest.mark.civitai takes names and values, such as speed=0, and not 0",
+            "*cannot start: cannot listen on 127.0.0.1:1048576*",
+        ]
+    )
+    outcome.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_setting_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="has the line 'speed', and not a name and a value such as speed=0"):
+        read_setting(["models=5", "speed"])
+
+
+def test_in_several_processes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -182,8 +144,7 @@ def test_in_several_processes(pytester: pytest.Pytester, monkeypatch: pytest.Mon
             assert len(civitai_emulator.journal) == 1
         """
     )
-    outcome = pytester.runpytest_subprocess("-p", "xdist", "-n", "2")
-    outcome.assert_outcomes(passed=4)
+    pytester.runpytest_subprocess("-p", "xdist", "-n", "2").assert_outcomes(passed=4)
 
 
 def test_what_a_missing_extra_says(pytester: pytest.Pytester) -> None:
@@ -195,8 +156,7 @@ def test_what_a_missing_extra_says(pytester: pytest.Pytester) -> None:
     assert outcome.stdout.str().count("pip install") == 1
 
 
-def test_it_costs_nothing_before_it_is_used(pytester: pytest.Pytester) -> None:
-    # As pytest finds it: by the entry point that the package is installed with.
+def test_it_costs_nothing_before_it_is_used() -> None:
     entries = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["pytest11"]
     assert entries == {"civitai": PLUGIN}
     program = f"import pytest, json, sys; before = set(sys.modules); import {PLUGIN}; print(*set(sys.modules) - before)"
