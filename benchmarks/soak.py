@@ -33,8 +33,12 @@ _JUMP_SECONDS: Final = 10.0
 _JUMP_DAYS: Final = 5
 _CONNECTIONS: Final = 12
 """Of every process."""
+_ENDING: Final = frozenset({"downloads", "polls", "cancels", "pictures", "jobs", "tokens"})
+"""What asks for something that ends."""
 _IDLE_SECONDS: Final = 3.0
 """For how long a connection may rest: the emulator closes it after five seconds, perhaps just when it is used again."""
+_USERS: Final = 240
+"""The most that there can be."""
 _LATENCIES: Final = 20_000
 """How many of every process are kept, chosen by chance: enough for the percentiles."""
 _WORKFLOWS: Final = "/v2/consumer/workflows"
@@ -67,7 +71,7 @@ def serve() -> None:
             "auth": emulator.auth_url,
             "token": emulator.token,
             "client": emulator.oauth.public.id,
-            "tokens": [emulator.oauth.issue().refresh_token for _ in range(256)],
+            "tokens": [emulator.oauth.issue().refresh_token for _ in range(_USERS)],
             "models": [model.id for model in emulator.catalogue.models if model.availability == "Public"],
             "versions": [version.id for version in versions],
             "hashes": [version.files[0].hashes["SHA256"] for version in versions],
@@ -92,7 +96,7 @@ class _Counts:
     def add(self, what: str, status: int, seconds: float) -> None:
         """Count a request and its answer."""
         self.requests[what] += 1
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+        if what in _ENDING and status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
             self.expired += 1  # the clock has jumped meanwhile; the table tells how often
         elif status >= HTTPStatus.BAD_REQUEST:
             self.errors[f"{what}: {status}"] += 1
@@ -312,6 +316,8 @@ def _soak(seconds: float, rate: float, clients: int) -> list[Row]:
         found = [json.loads(process.communicate()[0]) for process in processes]
         took = time.monotonic() - began
     finally:
+        for process in processes:
+            process.kill()
         emulator.stdin.close()
         emulator.wait(30)
     return _rows(found, samples, seconds, rate, took)
@@ -369,6 +375,8 @@ def main(argv: list[str] | None = None) -> int:
         counts = asyncio.run(_ask_for(json.loads(sys.stdin.readline()), int(number), rate, seconds))
         print(json.dumps(vars(counts)))
         return 0
+    if not (options.minutes > 0 and options.rate > 0 and 0 < options.clients * _CONNECTIONS <= _USERS):
+        parser.error(f"minutes and rate are more than 0, and clients 1 to {_USERS // _CONNECTIONS}")
     if not Path("/proc/self/status").is_file():
         print("The memory of a process cannot be read here: /proc is missing", file=sys.stderr)
         return 2
