@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check fix types tests generate refresh cassettes bench clean
+.PHONY: help demo test check fix types tests generate refresh cassettes bench soak clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,7 +39,7 @@ types: $(VENV)/ready  ## check the types, as two type checkers see them
 # One worker more than there are processors: now and then one waits for a socket.
 COUNT := import os; print(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 
-tests: $(VENV)/ready  ## run the tests; no network is used
+tests: $(VENV)/ready  ## run the tests; the network is used once, to fetch two clients (skipped without)
 	$(BIN)/pytest -n $$($(BIN)/python -c '$(COUNT)') -q $(ARGS)
 
 generate: $(VENV)/ready  ## write generated/ from openapi/
@@ -59,6 +59,9 @@ bench: $(VENV)/ready  ## measure the budgets
 	$(BIN)/python benchmarks/identify.py
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/downloads.py
+
+soak: $(VENV)/ready  ## keep an emulator busy for ten minutes and see whether its memory stays flat
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 clean:  ## remove what can be made again
 	rm -rf $(VENV) dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -208,21 +208,32 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
         return min(max(float(text), 0.0), _FOREVER)
-    try:
-        return min(max(parsedate_to_datetime(text).timestamp() - now, 0.0), _FOREVER)
-    except (TypeError, ValueError, IndexError, OverflowError, OSError):
-        return None
+    moment = _moment(text)
+    return None if moment is None else min(max(moment - now, 0.0), _FOREVER)
 
 
 def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
     """Read the delay that an answer asks for from its headers (names in lower case).
 
-    `retry-after-ms`, which some gateways add, is more exact and wins.
+    `retry-after-ms`, which some gateways add, is more exact and wins. A date is compared with the date of the answer,
+    if that has one: whose clock is right does not matter then.
 
     >>> retry_after_of({"retry-after": "2", "retry-after-ms": "1750"}, 0)
     1.75
+    >>> date, later = "Thu, 01 Jan 1970 00:00:10 GMT", "Thu, 01 Jan 1970 00:01:00 GMT"
+    >>> retry_after_of({"date": date, "retry-after": later}, now=7200)
+    50.0
     """
     text = headers.get("retry-after-ms", "").strip()
     if _SECONDS.fullmatch(text):
         return min(max(float(text) / 1000, 0.0), _FOREVER)
-    return parse_retry_after(headers.get("retry-after"), now)
+    dated = _moment(headers.get("date", ""))
+    return parse_retry_after(headers.get("retry-after"), now if dated is None else dated)
+
+
+def _moment(text: str) -> float | None:
+    """Read a date of a header as seconds since 1970."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError, OSError):
+        return None

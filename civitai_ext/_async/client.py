@@ -509,7 +509,8 @@ class AsyncCivitai:
             max_unknown_age: For how long it holds that something was not found.
             at_once: How many files to hash at a time, as for `hash_files`.
             cache: The file to remember hashes and matches in, True for files in the user's folder for such files, False
-                to remember nothing. Without it they are remembered where the extra `cache` is installed.
+                to remember nothing. Without it they are remembered where the extra `cache` is installed, and matches
+                only if the site is not on this machine, where it is a stand-in.
             on_progress: Called now and then with how far it is.
             options: Options of each request: `timeout`, `extra_headers`, `extra_query`.
 

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 
 from civitai_ext._async.model_versions import AsyncModelVersions
 from civitai_ext._async.models import AsyncModels
 from civitai_ext._async.transport import AsyncTransport
+from civitai_ext._config import is_loopback
 from civitai_ext._disk import AsyncDisk
 from civitai_ext._findings import SHA256, Finding, Ids, an_id, found, ids_of, missed, other_hash
 from civitai_ext._match_store import MatchStore
@@ -63,6 +65,8 @@ def identify(
     walk = _Walk(on_progress)
     # What is wrong with the other arguments is told here too; nothing is opened before there is a file.
     hashing = hash_each(walk.files(), at_once=at_once, cache=cache, on_read=walk.read)
+    if cache is None and is_loopback(urlsplit(transport.config.site_url).hostname or ""):
+        cache = False  # what a stand-in says is not to be taken for the service's word later
     run = _AsyncRun(transport, MatchStore(cache), thorough, max_age, max_unknown_age, checked_options(options))
     return run.matches(given, suffixes, walk, hashing)
 

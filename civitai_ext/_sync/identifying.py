@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 
+from civitai_ext._config import is_loopback
 from civitai_ext._disk import Disk
 from civitai_ext._findings import SHA256, Finding, Ids, an_id, found, ids_of, missed, other_hash
 from civitai_ext._match_store import MatchStore
@@ -64,6 +66,8 @@ def identify(
     walk = _Walk(on_progress)
     # What is wrong with the other arguments is told here too; nothing is opened before there is a file.
     hashing = hash_each(walk.files(), at_once=at_once, cache=cache, on_read=walk.read)
+    if cache is None and is_loopback(urlsplit(transport.config.site_url).hostname or ""):
+        cache = False  # what a stand-in says is not to be taken for the service's word later
     run = _Run(transport, MatchStore(cache), thorough, max_age, max_unknown_age, checked_options(options))
     return run.matches(given, suffixes, walk, hashing)
 

@@ -188,7 +188,8 @@ class Models:
             request = list_models.request(limit=size, cursor=at, **filters, **parts[part])
             page = self._transport.call(request, **options)
             following = next_of(page)
-            # A cursor that stands still ends this part only.
-            return Page(items_of(page), part_after(part, len(parts), following if following != at else None))
+            if following == at and len(parts) > 1:
+                following = None  # a cursor that stands still ends this part only; the pager would end the list
+            return Page(items_of(page), part_after(part, len(parts), following))
 
         return Pager(fetch, limit=limit, cursor=cursor, page_size=page_size, largest=_LARGEST_PAGE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -29,6 +30,11 @@ def to_json(data: Any) -> bytes:
     """Write compact UTF-8 JSON, as the services write it."""
     # Half a surrogate pair is legal in JSON and has no UTF-8.
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def http_date(ahead: timedelta = timedelta()) -> bytes:
+    """Write the present moment for a header: that of the caller's clock, and not of the emulator's."""
+    return format_datetime(datetime.now(UTC) + ahead, usegmt=True).encode()
 
 
 def answer_page(items: Iterable[bytes], metadata: Any) -> Response:

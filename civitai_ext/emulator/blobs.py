@@ -117,7 +117,7 @@ class Blobs:
             job_id=job_id,
             blocked_reason=blocked_reason,
         )
-        self._blobs[blob.id] = blob
+        self._keep(blob)
         return blob
 
     def get(self, id_: str) -> Blob | None:
@@ -130,6 +130,15 @@ class Blobs:
         now = self._clock.now()
         blob.url_expires_at = now + URL_LIFETIME
         blob.kept_until = now + RETENTION
+        self._keep(blob)
+
+    def _keep(self, blob: Blob) -> None:
+        """Keep a blob after all others, and none any longer than it is to be kept."""
+        self._blobs.pop(blob.id, None)
+        self._blobs[blob.id] = blob
+        now = self._clock.now()
+        while (oldest := next(iter(self._blobs.values()))).kept_until <= now and oldest is not blob:
+            del self._blobs[oldest.id]
 
     def url(self, blob: Blob, *, filename: str | None = None) -> str:
         """Sign the URL of a blob; an expired one is replaced."""

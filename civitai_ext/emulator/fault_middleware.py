@@ -6,8 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,10 +14,10 @@ from urllib.parse import parse_qsl
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from civitai_ext.emulator.answers import answer, problem, storage_error, to_json
+from civitai_ext.emulator.answers import answer, http_date, problem, storage_error, to_json
 from civitai_ext.emulator.faults import ON_THE_WAY, REVISION, Asked, Fault, Faults, Verdict
 from civitai_ext.emulator.journal import FAULT, LOST
-from civitai_ext.emulator.spoiling import Connection, OverError, Spoiler
+from civitai_ext.emulator.spoiling import Connection, OverError, Skewed, Spoiler
 
 _STORAGE = ("/storage/", "/emulated-uploads/")
 _STORAGE_ERRORS = {
@@ -72,6 +71,9 @@ class FaultMiddleware:
         if verdict.advance:
             scope[FAULT] = "advance"
             self._advance(verdict.advance)
+        if verdict.skew:
+            scope[FAULT] = "skew"
+            send = Skewed(send, verdict.skew)
         if verdict.rate is not None:
             scope[FAULT] = "rate"
             send = Spoiler(send, connection, rate=verdict.rate)
@@ -214,7 +216,7 @@ def _made_up(fault: Fault, path: str) -> Response:
         response = _error(fault, path)
     if fault.retry_after == "date":
         # Dates are compared with the caller's clock, not with the emulator's.
-        response.headers["Retry-After"] = format_datetime(datetime.now(UTC) + _DATE_AHEAD, usegmt=True)
+        response.headers["Retry-After"] = http_date(_DATE_AHEAD).decode()
     elif fault.retry_after is not None:
         response.headers["Retry-After"] = fault.retry_after
     response.headers.setdefault("Cache-Control", "no-store")

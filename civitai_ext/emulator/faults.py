@@ -4,7 +4,8 @@ Examples:
     emulator.faults.add("GET /api/v1/models", status=503, retry_after="2", times=2)
     emulator.faults.add("GET *", delay=0.05)
     emulator.faults.add("GET /storage/*", cut_body=100_000, end="reset", after=1, times=3)
-    emulator.faults.chaos(seed=7, rate=0.2, kinds=[429, 503, "lost_answer", "repeat_cursor"])
+    emulator.faults.chaos(seed=7)
+    emulator.faults.chaos(seed=7, rate=0.4, kinds=[429, 503, "lost_answer", "repeat_cursor"], route="GET *")
 
 """
 
@@ -17,12 +18,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal[
     "status", "html_page", "lost_answer", "doubled", "duplicate_items", "repeat_cursor", "fields",
     "cut_body", "gzip", "ignore_range", "shift_range", "changed", "headers",
-    "delay", "rate", "advance",
+    "delay", "rate", "advance", "skew",
 ]  # fmt: skip
 """What a fault is called in the journal."""
 End = Literal["close", "reset", "stall"]
@@ -33,9 +35,9 @@ REVISION = "civitai_ext.emulator.revision"
 
 ANY = "* *"
 CHAOS: tuple[int | Kind, ...] = (
-    429, 500, 503, "html_page", "lost_answer", "cut_body", "duplicate_items", "repeat_cursor",
+    429, 500, 503, "html_page", "lost_answer", "cut_body", "duplicate_items", "repeat_cursor", "delay", "skew",
 )  # fmt: skip
-"""What `Faults.chaos` draws from when it is not told otherwise."""
+"""What `Faults.chaos` draws from when it is not told otherwise: nothing that does work twice."""
 
 ON_THE_WAY: frozenset[Kind] = frozenset({"cut_body", "gzip", "ignore_range", "shift_range", "changed", "headers"})
 """What a fault does to the way that an answer takes; of these it may do several at the same time."""
@@ -45,6 +47,10 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _PAGING = frozenset({"cursor", "page", "token"})
 _IN_A_ROW = 2
+# Codes and refresh tokens work once: whoever does not get the answer cannot ask for it again.
+_ONCE = "/api/auth/*token"
+_AFTER_THE_WORK: frozenset[int | Kind] = frozenset({"lost_answer", "cut_body"})
+_CHAOS_SKEW = 3600
 # What a drawn failure with one of these statuses brings along.
 _CHAOS_RETRY_AFTER = {429: "1", 503: "1"}
 
@@ -100,6 +106,7 @@ class Fault:
     changed: bool = False
     rate: float | None = None
     advance: float = 0.0
+    skew: int = 0
     hits: int = 0
     _seen: int = field(default=0, repr=False)
 
@@ -131,7 +138,9 @@ class Fault:
                 raise ValueError(f"the header {name!r} cannot be sent with the value {value!r}: a text or None")
         if self.length is not None and not (self.length.isascii() and self.length.isdecimal()):
             raise ValueError(f"Content-Length is a number, not {self.length!r}")
-        if not (effects or self.delay or self.rate or self.advance):
+        if not isinstance(self.skew, int):
+            raise ValueError(f"skew is a number of whole seconds, not {self.skew!r}")
+        if not (effects or self.delay or self.rate or self.advance or self.skew):
             raise ValueError("a fault does one thing, and this one does nothing")
 
     @property
@@ -167,12 +176,12 @@ class Fault:
         """What it is called."""
         if effects := self._effects():
             return effects[0]
-        return "delay" if self.delay else "rate" if self.rate else "advance"
+        return "delay" if self.delay else "rate" if self.rate else "advance" if self.advance else "skew"
 
     @property
     def is_alone(self) -> bool:
         """Whether it does something, of which there can be one for a request; delays and the like add up."""
-        return self.kind not in ("delay", "rate", "advance")
+        return self.kind not in ("delay", "rate", "advance", "skew")
 
     def hit(self, asked: Asked) -> bool:
         """Tell whether it goes wrong with this request, and count that."""
@@ -198,6 +207,7 @@ class Verdict(NamedTuple):
         late: How long to wait after the work.
         rate: How many bytes a second to send.
         advance: By how many seconds to move the clock first.
+        skew: By how many seconds the dates of the answer are off.
         revision: How often the file has become another one.
 
     """
@@ -207,6 +217,7 @@ class Verdict(NamedTuple):
     late: float = 0.0
     rate: float | None = None
     advance: float = 0.0
+    skew: int = 0
     revision: int = 0
 
 
@@ -218,18 +229,19 @@ class _Chaos:
     seed: int
     rate: float
     kinds: Sequence[int | Kind]
-    _attempts: dict[Asked, list[bool]] = field(default_factory=dict)
+    _attempts: dict[Asked, tuple[int, int]] = field(default_factory=dict)  # how many, and how many failed in a row
 
     def draw(self, asked: Asked) -> Fault | None:
-        attempts = self._attempts.setdefault(asked, [])
-        choose = random.Random(f"{self.seed} {asked} {len(attempts)}")  # noqa: S311 - reproducible on purpose
-        # Whoever asks often enough gets an answer.
-        spared = attempts[-_IN_A_ROW:] == [True] * _IN_A_ROW
+        count, failed = self._attempts.get(asked, (0, 0))
+        choose = random.Random(f"{self.seed} {asked} {count}")  # noqa: S311 - reproducible on purpose
         fault = None
-        if choose.random() < self.rate and not spared:
-            made = _drawn(self.route, choose.choice(self.kinds))
+        # Whoever asks often enough gets an answer.
+        if choose.random() < self.rate and failed < _IN_A_ROW:
+            kind = choose.choice(self.kinds)
+            is_lost = kind in _AFTER_THE_WORK and fnmatchcase(asked.path, _ONCE)
+            made = _drawn(self.route, HTTPStatus.SERVICE_UNAVAILABLE if is_lost else kind)
             fault = made if made.hit(asked) else None
-        attempts.append(fault is not None)
+        self._attempts[asked] = (count + 1, 0 if fault is None else failed + 1)
         return fault
 
 
@@ -258,8 +270,10 @@ def _drawn(route: str, kind: int | Kind) -> Fault:
             return Fault(route, repeat_cursor=1)
         case "delay":
             return Fault(route, delay=0.02)
+        case "skew":
+            return Fault(route, skew=_CHAOS_SKEW)
     raise ValueError(
-        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled, delay,"
+        f"{kind!r} cannot be drawn; there are statuses and {', '.join(map(str, CHAOS[3:]))}, doubled,"
         " gzip, ignore_range, shift_range"
     )
 
@@ -316,12 +330,13 @@ class Faults:
         changed: bool = False,
         rate: float | None = None,
         advance: float = 0.0,
+        skew: int = 0,
     ) -> Fault:
         """Let something go wrong from now on.
 
         A fault does one thing. Only `cut_body`, `gzip`, `ignore_range`, `shift_range`, `changed` and `headers` go
-        together, and `delay`, `rate` and `advance` go with everything. Of several faults for a request the first does
-        its thing, all delays and advances add up, and the lowest rate holds.
+        together, and `delay`, `rate`, `advance` and `skew` go with everything. Of several faults for a request the
+        first does its thing, all delays, advances and skews add up, and the lowest rate holds.
 
         Args:
             route: A verb and a path, in which `*` stands for anything: `GET /api/v1/models`, `* /v2/*`.
@@ -353,6 +368,8 @@ class Faults:
                 `clear` brings the first one back.
             rate: Send no more than so many bytes of the body a second.
             advance: Move the clock of the emulator by so many seconds first: signed URLs of files hold 900.
+            skew: Let the dates of the answer, in headers and in JSON, be so many seconds later (less than 0: earlier),
+                as if the service's clock were wrong.
 
         Returns:
             The fault, whose `hits` tell how often it went wrong.
@@ -364,16 +381,18 @@ class Faults:
         fault = Fault(
             route, status, body, retry_after, dict(headers or {}), html_page, lost_answer, cut_body, doubled,
             duplicate_items, repeat_cursor, dict(fields or {}), delay, accepted, times, every, after,
-            end, gzip, ignore_range, shift_range, changed, rate, advance,
+            end, gzip, ignore_range, shift_range, changed, rate, advance, skew,
         )  # fmt: skip
         with self._lock:
             self._faults.append(fault)
         return fault
 
-    def chaos(self, seed: int, rate: float, kinds: Sequence[int | Kind] = CHAOS, *, route: str = "GET *") -> None:
+    def chaos(self, seed: int, rate: float = 0.2, kinds: Sequence[int | Kind] = CHAOS, *, route: str = ANY) -> None:
         """Let things go wrong by chance, the same ones for the same requests and seed.
 
-        The same request does not fail more than twice in a row.
+        The same request does not fail more than twice in a row; requests are the same if verb, path and query are.
+        Nothing is done twice, unless `kinds` has `doubled`, and no answer is lost that gives tokens: these are given
+        once, and whoever lost them would have to log in again.
 
         Args:
             seed: Chooses what goes wrong.
@@ -382,9 +401,11 @@ class Faults:
             route: Which requests it may happen to.
 
         Raises:
-            ValueError: A kind is none that can be drawn.
+            ValueError: A kind is none that can be drawn, or the rate is none.
 
         """
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate is a part of all requests, 0 to 1, not {rate!r}")
         for kind in kinds:
             _drawn(route, kind)
         with self._lock:
@@ -424,6 +445,7 @@ class Faults:
                 late=sum(fault.delay for fault in hit if fault.accepted),
                 rate=min((fault.rate for fault in hit if fault.rate is not None), default=None),
                 advance=sum(fault.advance for fault in hit),
+                skew=sum(fault.skew for fault in hit),
                 revision=self._revisions[asked.path],
             )
 

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import itertools
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from civitai_ext.emulator.spending import Purse
 from civitai_ext.emulator.steps import Ending, Faults, Input, Workplace
 from civitai_ext.emulator.templates import parse_duration
 
+RETENTION = timedelta(days=30)
+"""How long a job is kept, as long as a workflow."""
 QUEUE_SECONDS = 3.0
 """How long a job waits for a worker."""
 
@@ -131,7 +134,8 @@ class Jobs:
         self._identifiers = identifiers
         self._numbers = itertools.count(1)
         self._by_id: dict[str, Job] = {}
-        self._submissions: list[Submission] = []
+        self._submission_numbers = itertools.count(1)
+        self._submissions: deque[Submission] = deque()
 
     def preview(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         """Price jobs without running them."""
@@ -149,13 +153,14 @@ class Jobs:
         for job in jobs:
             job.transactions = purse.charge(job.template.price, COLOURS, workflow_id=job.id, at=job.created_at)
             self._by_id[job.id] = job
-        self._submissions.append(Submission(len(self._submissions) + 1, account, self._clock.now(), jobs))
+        self._submissions.append(Submission(next(self._submission_numbers), account, self._clock.now(), jobs))
+        self._forget_old()
         return jobs
 
     def get(self, account: Account, id_: str) -> Job | None:
         """Find a job of an account."""
         job = self._by_id.get(id_)
-        if job is None or job.account is not account:
+        if job is None or job.account is not account or self._clock.now() > job.created_at + RETENTION:
             return None
         self.refresh(job)
         return job
@@ -234,6 +239,12 @@ class Jobs:
                 look_up=lambda name: None,  # jobs do not refer to each other
             )
             job.blob = job_kinds.picture(job.template.kind, given, place)
+
+    def _forget_old(self) -> None:
+        now = self._clock.now()
+        while now > self._submissions[0].at + RETENTION:
+            for job in self._submissions.popleft().jobs:
+                del self._by_id[job.id]
 
     def _make(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         now, jobs = self._clock.now(), []

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from civitai_ext.emulator.answers import http_date
+
 SERVER = "civitai-ext-emulator"
 """The `Server` header of every answer: nobody should take the stand-in for the service."""
 
@@ -51,7 +53,7 @@ Journal = deque[Exchange]
 
 
 class JournalMiddleware:
-    """Writes every exchange down and signs every answer as the emulator's."""
+    """Writes every exchange down, and signs and dates every answer."""
 
     def __init__(self, app: ASGIApp, *, journal: Journal) -> None:
         self._app = app
@@ -78,7 +80,9 @@ class JournalMiddleware:
                 self._journal.append(_exchange(scope, headers, message["status"], bytes(body)))
                 return
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"server", SERVER.encode())]
+                own = message.get("headers", ())
+                dated = own if any(name == b"date" for name, _ in own) else [*own, (b"date", http_date())]
+                message["headers"] = [*dated, (b"server", SERVER.encode())]
                 # Written before the answer leaves: whoever has read the answer finds the entry.
                 self._journal.append(_exchange(scope, headers, message["status"], bytes(body)))
             await send(message)

@@ -12,6 +12,10 @@ from civitai_ext.emulator.identifiers import Identifiers
 COLOURS = ("blue", "green", "yellow")
 """The colours in the order in which they are spent when a request does not narrow them."""
 
+MOST_TRANSACTIONS = 10_000
+"""How many of the last transactions are kept at least."""
+_DROPPED = 1000
+
 DEFAULT_BALANCE: Mapping[str, int] = {"blue": 500, "green": 0, "yellow": 10_000}
 """What an account starts with when nobody says otherwise."""
 
@@ -49,7 +53,7 @@ class Ledger:
 
     Attributes:
         balance: Buzz per colour.
-        transactions: Every movement, oldest first.
+        transactions: Every movement, oldest first; of more than 11,000 the first ones are dropped.
 
     >>> ledger = Ledger({"blue": 10, "yellow": 100}, Identifiers(1))
     >>> ledger.split(25, ("blue", "green", "yellow"))
@@ -124,4 +128,6 @@ class Ledger:
         self.balance[account] += amount if type == "credit" else -amount
         transaction = Transaction(self._identifiers.make("tx"), type, amount, account, at, workflow_id)
         self.transactions.append(transaction)
+        if len(self.transactions) > MOST_TRANSACTIONS + _DROPPED:
+            del self.transactions[:_DROPPED]
         return transaction

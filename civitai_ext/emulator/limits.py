@@ -7,6 +7,9 @@ import threading
 
 from civitai_ext.emulator.clock import Clock
 
+_CROWD = 1000
+"""How many callers there may be before those are forgotten whose windows are over."""
+
 
 class Allowance:
     """What callers may use up within windows of fixed length; a window begins with its first use.
@@ -29,6 +32,8 @@ class Allowance:
             begin, used = self._used.get(who, (now, 0))
             if now - begin >= self._seconds:
                 begin, used = now, 0
+            if who not in self._used and len(self._used) >= _CROWD:
+                self._used = {each: use for each, use in self._used.items() if now - use[0] < self._seconds}
             if used + amount > most:
                 return max(1, math.ceil(begin + self._seconds - now))
             self._used[who] = (begin, used + amount)

@@ -46,8 +46,6 @@ _STOP_SECONDS = 5
 _GRACE_SECONDS = 1.0
 _LAST_SECONDS = 0.2
 """How long an answer may take to notice that its connection is gone."""
-_TICKS_A_SECOND = 10
-"""What the server counts while it keeps the date of its answers."""
 
 
 class EmulatorError(RuntimeError):
@@ -343,6 +341,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,  # ours may be wrong on purpose
             )
         )
         self._callbacks = callbacks
@@ -365,11 +364,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         # The inherited one, and its shutdown, sleep for a tenth of a second: twenty times as long as all else takes.
         assert self._stopping is not None  # noqa: S101 - tells the type checker
-        ticks = 0
-        while not await self.on_tick(ticks):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), 1)
-            ticks += _TICKS_A_SECOND
+        await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._callbacks.close()

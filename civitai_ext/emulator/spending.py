@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from civitai_ext.emulator.clock import Clock
-from civitai_ext.emulator.ledger import COLOURS, Ledger, Room, Transaction
+from civitai_ext.emulator.ledger import COLOURS, MOST_TRANSACTIONS, Ledger, Room, Transaction
 
 _WINDOWS = {
     "second": timedelta(seconds=1),
@@ -56,15 +57,22 @@ class BuzzLimit:
     def _colours(self) -> Sequence[str]:
         return self.shown.get("currencies") or COLOURS
 
-    def room(self, spent: Iterable[Transaction], now: datetime) -> Room:
-        """Tell how much may be spent now; what was given back was never spent."""
+    def room(self, spent: Iterable[Transaction], now: datetime, before: Mapping[str, int]) -> Room:
+        """Tell how much may be spent now; what was given back was never spent.
+
+        Args:
+            spent: What was spent of late, and given back.
+            now: The present moment.
+            before: What was spent before that, by colour.
+
+        """
         since = self._since(now)
         begun: dict[str, datetime] = {}
-        used = 0
+        used = sum(before.get(colour, 0) for colour in self._colours) if since is None else 0
         for transaction in spent:
             first = begun.setdefault(transaction.workflow_id, transaction.at)
             if transaction.account in self._colours and (since is None or first > since):
-                used += transaction.amount if transaction.type == "debit" else -transaction.amount
+                used += _signed(transaction)
         return Room(max(0, self.shown["limit"] - used), self._colours)
 
     def _since(self, now: datetime) -> datetime | None:
@@ -90,13 +98,18 @@ def _last_moment(cron: str, now: datetime) -> datetime:
     return next(CronSim(cron, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True))
 
 
+def _signed(transaction: Transaction) -> int:
+    return transaction.amount if transaction.type == "debit" else -transaction.amount
+
+
 class Purse:
     """The Buzz of an account in the hands of one credential, with the limits of that credential."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._moved: list[Transaction] = []
+        self._moved: deque[Transaction] = deque()
+        self._moved_before: Counter[str] = Counter()
         self.limits: tuple[BuzzLimit, ...] = ()
 
     def split(self, amount: int, colours: Sequence[str]) -> list[tuple[str, int]]:
@@ -116,7 +129,7 @@ class Purse:
 
         """
         charged = self._ledger.charge(amount, colours, workflow_id=workflow_id, at=at, rooms=self._rooms())
-        self._moved += charged
+        self._note(charged)
         return charged
 
     def refund(
@@ -124,9 +137,16 @@ class Purse:
     ) -> list[Transaction]:
         """Give back up to `amount` of what `charged` took, last colour first."""
         given_back = self._ledger.refund(amount, charged, workflow_id=workflow_id, at=at)
-        self._moved += given_back
+        self._note(given_back)
         return given_back
+
+    def _note(self, moved: Iterable[Transaction]) -> None:
+        """Note transactions for the limits; of more than are kept, only the sum."""
+        self._moved += moved
+        while len(self._moved) > MOST_TRANSACTIONS:
+            oldest = self._moved.popleft()
+            self._moved_before[oldest.account] += _signed(oldest)
 
     def _rooms(self) -> list[Room]:
         now = self._clock.now()
-        return [limit.room(self._moved, now) for limit in self.limits]
+        return [limit.room(self._moved, now, self._moved_before) for limit in self.limits]

@@ -1,18 +1,22 @@
-"""Spoils an answer on its way out: headers, encoding, length, pace, and how it ends."""
+"""Spoils an answer on its way out: headers, dates, encoding, length, pace, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import cached_property
 from typing import NoReturn
 
 from starlette.types import Message, Receive, Send
 
+from civitai_ext.emulator.answers import http_date
 from civitai_ext.emulator.faults import End, Fault
 
 _NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -20,6 +24,8 @@ _LARGEST_PIECE = 64 * 1024
 _PIECES_A_SECOND = 20
 _GLANCE = 0.001
 _GZIP = 16 + zlib.MAX_WBITS
+_DATES = frozenset({b"expires", b"last-modified", b"retry-after"})
+_MOMENT = re.compile(rb"(?<=\")\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)\")")
 
 
 class OverError(Exception):
@@ -66,6 +72,47 @@ class Connection:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         raise OverError
+
+
+class Skewed:
+    """Sends an answer with its dates off, in headers and in JSON.
+
+    Args:
+        send: Where the answer goes.
+        by: So many seconds.
+
+    """
+
+    def __init__(self, send: Send, by: int) -> None:
+        self._send = send
+        self._by = timedelta(seconds=by)
+        self._is_json = False
+
+    async def __call__(self, message: Message) -> None:
+        """Take a message of the application."""
+        if message["type"] == "http.response.start":
+            headers = [(name.lower(), value) for name, value in message["headers"]]
+            self._is_json = any(name == b"content-type" and b"json" in value for name, value in headers)
+            dated = [(name, self._header(value) if name in _DATES else value) for name, value in headers]
+            message = {**message, "headers": [*dated, (b"date", http_date(self._by))]}
+        elif message["type"] == "http.response.body" and self._is_json:
+            # As long as before, so that the length stays right.
+            message = {**message, "body": _MOMENT.sub(self._moment, message.get("body", b""))}
+        await self._send(message)
+
+    def _header(self, value: bytes) -> bytes:
+        try:
+            moment = parsedate_to_datetime(value.decode("latin-1")) + self._by
+            return format_datetime(moment.astimezone(UTC), usegmt=True).encode()
+        except (ValueError, OverflowError):  # a number of seconds, perhaps
+            return value
+
+    def _moment(self, found: re.Match[bytes]) -> bytes:
+        try:
+            moment = datetime.fromisoformat(found[0].decode()) + self._by
+        except (ValueError, OverflowError):
+            return found[0]
+        return moment.isoformat(timespec="seconds").encode()
 
 
 class Spoiler:

@@ -178,8 +178,9 @@ class Workflows:
     def earlier(self, account: Account, template: Template) -> Workflow | None:
         """Find what an earlier submit with the same `externalId` led to, be it a workflow or a preview."""
         workflow = self._by_key.get((account.id, template.external_id)) if template.external_id else None
-        if workflow is not None:
-            self.refresh(workflow)
+        if workflow is None or self._is_old(workflow):
+            return None
+        self.refresh(workflow)
         return workflow
 
     def preview(self, account: Account, template: Template, purse: Purse) -> Workflow:
@@ -217,7 +218,7 @@ class Workflows:
         if workflow is None or workflow.account is not account:
             return None
         self.refresh(workflow)
-        if self._clock.now() > workflow.created_at + RETENTION or (workflow.template.ephemeral and workflow.final):
+        if self._is_old(workflow) or (workflow.template.ephemeral and workflow.final):
             self._forget(workflow)
             return None
         return workflow
@@ -416,9 +417,21 @@ class Workflows:
             metadata=dict(template.metadata),
             allow_mature=template.allow_mature,
         )
+        self._forget_old()
         if template.external_id:
-            self._by_key[account.id, template.external_id] = workflow
+            key = (account.id, template.external_id)
+            self._by_key.pop(key, None)  # so that the oldest ones stay in front
+            self._by_key[key] = workflow
         return workflow
+
+    def _forget_old(self) -> None:
+        """Forget what nobody would find any more."""
+        for kept in (self._by_id, self._by_key):
+            while kept and self._is_old(oldest := next(iter(kept.values()))):
+                self._forget(oldest)
+
+    def _is_old(self, workflow: Workflow) -> bool:
+        return self._clock.now() > workflow.created_at + RETENTION
 
     def _forget(self, workflow: Workflow) -> None:
         self._by_id.pop(workflow.id or "", None)

@@ -620,3 +620,16 @@ async def test_models_that_are_odd(scripted: AsyncCivitai, server: FaultServer, 
         assert match.air is None
         assert str(match) == f"{models / 'x.pt'}: ?, [31mred (found)"
     assert len(server.received) == 2
+
+
+async def test_a_stand_in_is_not_remembered_unless_asked_for(
+    civitai: AsyncCivitai, emulator: Emulator, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(files_of(emulator)[0], models)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **more: tmp_path / name)
+    folder = tmp_path / "civitai-ext"
+    await identified(civitai, models)
+    assert list(folder.glob("hashes*"))
+    assert not list(folder.glob("matches*"))
+    await identified(civitai, models, cache=True)
+    assert list(folder.glob("matches*"))

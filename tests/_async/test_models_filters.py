@@ -86,6 +86,13 @@ async def test_a_hundred_ids_are_one_request_with_the_cursors_of_the_service(
     assert "/" not in (first.cursor or "")
 
 
+async def test_a_cursor_that_stands_still_once_loses_nothing(civitai: AsyncCivitai, emulator: Emulator) -> None:
+    ids = await all_ids(civitai)
+    fault = emulator.faults.add("GET /api/v1/models", repeat_cursor=1, times=1)
+    assert sorted([model.id async for model in civitai.models.list(nsfw=True, page_size=10)]) == ids
+    assert fault.hits == 1
+
+
 async def test_a_part_whose_cursor_stands_still_does_not_end_the_others() -> None:
     body = json.dumps({"items": [{"id": 1}], "metadata": {"nextCursor": "5|5"}}).encode()
     with FaultServer([Answer(body=body)]) as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -75,10 +76,10 @@ def test_the_first_that_fits_is_the_one_and_delays_add_up() -> None:
 def test_rates_and_advances_go_with_the_fault_that_is_chosen() -> None:
     faults = Faults()
     faults.add("* *", rate=500, advance=2)
-    faults.add("* *", rate=300, delay=0.5, accepted=True, advance=1)
-    cut = faults.add(LIST, cut_body=0, rate=400)
-    assert faults.decide(_asked()) == Verdict(0, cut, late=0.5, rate=300, advance=3)
-    assert faults.decide(_asked("/other")) == Verdict(0, None, late=0.5, rate=300, advance=3)
+    faults.add("* *", rate=300, delay=0.5, accepted=True, advance=1, skew=-7)
+    cut = faults.add(LIST, cut_body=0, rate=400, skew=5)
+    assert faults.decide(_asked()) == Verdict(0, cut, late=0.5, rate=300, advance=3, skew=-2)
+    assert faults.decide(_asked("/other")) == Verdict(0, None, late=0.5, rate=300, advance=3, skew=-7)
 
 
 def test_a_file_changes_with_every_hit_and_for_everybody() -> None:
@@ -113,6 +114,7 @@ def test_a_file_changes_with_every_hit_and_for_everybody() -> None:
         ({"headers": {"X": "a\r\nB: c"}}, "cannot be sent"),
         ({"headers": {"no name": "a"}}, "cannot be sent"),
         ({"headers": {"Content-Length": 5}}, "a text or None"),
+        ({"skew": 0.5}, "whole seconds"),
     ],
 )
 def test_faults_that_make_no_sense(wrong: dict[str, Any], reason: str) -> None:
@@ -123,6 +125,8 @@ def test_faults_that_make_no_sense(wrong: dict[str, Any], reason: str) -> None:
 def test_chaos_draws_only_what_needs_no_particulars() -> None:
     with pytest.raises(ValueError, match="cannot be drawn"):
         Faults().chaos(1, 0.5, ["fields"])
+    with pytest.raises(ValueError, match="0 to 1, not 20"):
+        Faults().chaos(1, 20)
 
 
 def test_chaos_follows_from_its_seed_whatever_the_order() -> None:
@@ -150,9 +154,32 @@ def test_chaos_may_have_files_go_wrong() -> None:
     assert {fault and fault.kind for fault in drawn} == {"cut_body", "gzip", "ignore_range", "shift_range"}
 
 
+def test_chaos_is_everywhere_and_loses_no_tokens() -> None:
+    faults = Faults()
+    faults.chaos(5, 1)
+
+    def drawn(*asked: str) -> set[str | None]:
+        found = (faults.decide(_asked(asked[1], method=asked[0])).fault for _ in range(200))
+        return {fault.kind if fault else None for fault in found}
+
+    everything = {None, "status", "html_page", "lost_answer", "cut_body"}  # None: spared, or a delay
+    assert drawn("POST", "/v2/consumer/workflows") == everything
+    assert drawn("PUT", "/emulated-uploads/1/x") == everything
+    assert (
+        drawn("POST", "/api/auth/oauth/token")
+        == drawn("POST", "/api/auth/oauth/device-token")
+        == everything
+        - {
+            "lost_answer",
+            "cut_body",
+        }
+    )
+    assert drawn("POST", "/api/auth/oauth/revoke") == everything
+
+
 def test_chaos_spares_whoever_failed_twice() -> None:
     faults = Faults()
-    faults.chaos(1, 1, [500])
+    faults.chaos(1, 1, [500], route="GET *")
     assert _hits(faults, 6) == [True, True, False, True, True, False]
     assert _hits(faults, 1, _asked(method="POST")) == [False]
     faults.clear()
@@ -218,6 +245,117 @@ def test_a_page_where_json_was_expected(emulator: Emulator, anonymous: httpx.Cli
         assert answer.status_code == status
         assert answer.headers["content-type"].startswith("text/html")
         assert emulator.journal[-1].fault == "html_page"
+
+
+def test_a_clock_that_is_wrong(emulator: Emulator, client: httpx.Client) -> None:
+    workflow = client.post(SUBMIT.split()[1], json=ECHO).json()
+    path = f"{SUBMIT.split()[1]}/{workflow['id']}"
+    right = client.get(path)
+    emulator.faults.add("* *", skew=-7200)
+    wrong = client.get(path)
+    assert emulator.journal[-1].fault == "skew"
+
+    def seconds(earlier: str, later: str) -> float:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+    assert seconds(right.json()["createdAt"], wrong.json()["createdAt"]) == -7200
+    assert len(wrong.content) == len(right.content)
+    assert wrong.json() | {"createdAt": 0, "steps": 0} == right.json() | {"createdAt": 0, "steps": 0}
+    for headers, off in ((right.headers, 0), (wrong.headers, -7200)):
+        assert len(headers.get_list("date")) == 1
+        moment = parsedate_to_datetime(headers["date"])
+        assert -2 < (moment - datetime.now(UTC)).total_seconds() - off <= 0
+    # With something else: what it says of time is wrong as well.
+    emulator.faults.add("* *", status=503, retry_after="date", times=1)
+    emulator.faults.add("* *", status=503, retry_after="2", times=1)
+    refused = client.get(path)
+    dates = (parsedate_to_datetime(refused.headers[name]) for name in ("retry-after", "date"))
+    assert 1 <= (next(dates) - next(dates)).total_seconds() <= 2
+    assert client.get(path).headers["retry-after"] == "2"
+    for date, later in [
+        ("Thu, 01 Jan 2026 01:00:00 -0000", "Wed, 31 Dec 2025 23:00:00 GMT"),
+        ("Thu, 01 Jan 2026 01:00:00 +0100", "Wed, 31 Dec 2025 22:00:00 GMT"),
+        ("never", "never"),
+    ]:
+        emulator.faults.add("* *", headers={"Expires": date}, times=1)
+        assert client.get(path).headers["expires"] == later
+
+
+# Every API
+
+
+ACCOUNTS = "/api/auth/oauth/"
+APIS = [
+    ("GET", "/api/v1/models", "items"),
+    ("GET", "/api/v1/me", "id"),
+    ("POST", "/v2/consumer/workflows", "status"),
+    ("GET", "/v2/consumer/workflows", "items"),
+    ("POST", "/v1/consumer/jobs", "token"),
+    ("POST", "/v1/consumer/jobs/query", "jobs"),
+    ("POST", f"{ACCOUNTS}token", "access_token"),
+    ("GET", f"{ACCOUNTS}userinfo", "sub"),
+    ("GET", "/storage/*", None),
+]
+
+
+@pytest.fixture
+def ask(emulator: Emulator, client: httpx.Client) -> Callable[[str, str], httpx.Response]:
+    """Ask an API what it is asked most of the time, so that it would be answered."""
+
+    def send(verb: str, path: str) -> httpx.Response:
+        body: dict[str, Any] = {}
+        if path == "/storage/*":
+            location = client.get(f"/api/download/models/{emulator.oddities['large'].id}").headers["location"]
+            return httpx.get(location, headers={"Range": "bytes=0-99"})
+        if path == f"{ACCOUNTS}token":
+            token = emulator.oauth.issue().refresh_token
+            form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": emulator.oauth.public.id}
+            body = {"data": form}
+        elif path.startswith(ACCOUNTS):
+            body = {"headers": {"Authorization": f"Bearer {emulator.oauth.issue().access_token}"}}
+        elif verb == "POST":
+            body = {"json": {"/v2/consumer/workflows": ECHO, "/v1/consumer/jobs": JOB}.get(path, {})}
+        return client.request(verb, (emulator.auth_url if path.startswith(ACCOUNTS) else "") + path, **body)
+
+    return send
+
+
+@pytest.mark.parametrize(("verb", "path", "name"), APIS)
+def test_every_fault_works_everywhere(
+    emulator: Emulator, ask: Callable[[str, str], httpx.Response], verb: str, path: str, name: str | None
+) -> None:
+    emulator.oauth.rate_limits = False
+    route, add = f"{verb} {path}", emulator.faults.add
+    whole = ask(verb, path)
+    assert whole.is_success
+
+    add(route, status=429, retry_after="date", times=1)
+    refused = ask(verb, path)
+    assert refused.status_code == 429
+    assert parsedate_to_datetime(refused.headers["retry-after"]) > parsedate_to_datetime(refused.headers["date"])
+    assert refused.content
+
+    add(route, html_page=True, times=1)
+    assert ask(verb, path).headers["content-type"].startswith("text/html")
+
+    for broken in ({"lost_answer": True}, {"cut_body": True}, {"cut_body": 5, "end": "reset"}):
+        add(route, times=1, **broken)
+        with pytest.raises(httpx.TransportError):
+            ask(verb, path)
+
+    add(route, delay=0.001, skew=3600, times=1)
+    late = ask(verb, path)
+    ahead = parsedate_to_datetime(late.headers["date"]) - datetime.now(UTC)
+    assert (late.status_code, round(ahead.total_seconds(), -2)) == (whole.status_code, 3600)
+
+    if name is not None:
+        assert name in whole.json()
+        add(route, fields={name: {"of": "another type"}}, times=1)
+        assert ask(verb, path).json()[name] == {"of": "another type"}
+    assert ask(verb, path).is_success
+    kinds = [each.fault for each in emulator.journal if each.fault]
+    expected = ["status", "html_page", "lost_answer", "cut_body", "cut_body", "skew", "fields"]
+    assert [kind if kind != "delay" else "skew" for kind in kinds] == expected[: None if name else -1]
 
 
 # Connections
@@ -338,6 +476,7 @@ def test_what_a_fault_is_called() -> None:
     assert Fault(LIST, fields={"a": 1}).kind == "fields"
     assert Fault(LIST, rate=1).kind == "rate"
     assert Fault(LIST, advance=1).kind == "advance"
+    assert Fault(LIST, skew=1).kind == "skew"
     assert Fault(LIST, status=503, headers={"a": "b"}).kind == "status"
     assert Fault(LIST, headers={"a": "b"}, changed=True, delay=1).kind == "changed"
 
@@ -367,6 +506,7 @@ def test_a_crawl_that_asks_again_gets_everything(emulator: Emulator) -> None:
 # Work that is done all the same
 
 
+JOB = {"$type": "echo"}
 ECHO = {"steps": [{"$type": "echo", "input": {"message": "x"}}]}
 SUBMIT = "POST /v2/consumer/workflows"
 

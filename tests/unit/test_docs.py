@@ -40,8 +40,17 @@ def test_the_example_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_example_of_the_emulator() -> None:
-    (code,) = examples("docs/emulator.md")
+    code, *_ = examples("docs/emulator.md")
     exec(code, {})  # noqa: S102  # it is ours
+
+
+def test_the_examples_of_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (each for each in examples("docs/emulator.md") if "def test_" in each)
+    (tmp_path / "test_examples.py").write_text(code, encoding="utf-8")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    command = [sys.executable, "-m", "pytest", "-p", "civitai_ext.pytest_plugin", "--strict-markers", "-q"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout
 
 
 def test_the_examples_of_generating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

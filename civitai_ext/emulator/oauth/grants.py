@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
 from civitai_ext.emulator.accounts import Account, Accounts, Subject
 from civitai_ext.emulator.clock import Clock
@@ -63,9 +64,12 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class _Refresh:
+class _Token:
     grant: Grant
     expires: datetime
+
+
+_T = TypeVar("_T", Code, DeviceCode, _Token)
 
 
 class Grants:
@@ -77,8 +81,8 @@ class Grants:
         self._identifiers = identifiers
         self._codes: dict[str, Code] = {}
         self._devices: dict[str, DeviceCode] = {}
-        self._refresh: dict[str, _Refresh] = {}
-        self._grant_of: dict[str, Grant] = {}
+        self._refresh: dict[str, _Token] = {}
+        self._access: dict[str, _Token] = {}
         self._consents: dict[tuple[int, str], int] = {}
         self._lock = threading.Lock()
 
@@ -110,6 +114,7 @@ class Grants:
         value = self._identifiers.hexadecimal(40)
         expires = self._clock.now() + CODE_LIFETIME
         self._codes[value] = Code(client, account, scope, redirect_uri, challenge, nonce, auth_time, expires)
+        self._pop_old(self._codes)
         return value
 
     def code(self, value: str, client: Client) -> Code | None:
@@ -128,12 +133,15 @@ class Grants:
         now = self._clock.now()
         access, refresh = (f"civitai_{self._identifiers.hexadecimal(36)}" for _ in range(2))
         with self._lock:
-            self._refresh[refresh] = _Refresh(grant, now + REFRESH_LIFETIME)
-            self._grant_of[access] = grant
-            grant.access_tokens.append(access)
-            subject = Subject("oauth", grant.client.id)
+            self._refresh[refresh] = _Token(grant, now + REFRESH_LIFETIME)
             expires = now + timedelta(seconds=access_seconds)
-            self._accounts.admit(access, grant.account, subject, grant.scope, expires)
+            self._access[access] = _Token(grant, expires)
+            grant.access_tokens.append(access)
+            self._accounts.admit(access, grant.account, Subject("oauth", grant.client.id), grant.scope, expires)
+            self._pop_old(self._refresh)
+            for old, token in self._pop_old(self._access):
+                token.grant.access_tokens.remove(old)
+                self._accounts.dismiss(old)
         return TokenPair(access, refresh, access_seconds, grant.scope)
 
     def use_refresh(self, token: str, client: Client) -> Grant | None:
@@ -152,15 +160,15 @@ class Grants:
             if refresh is not None and refresh.grant.client is client:
                 del self._refresh[token]
                 self._end_access(refresh.grant)
-            elif (grant := self._grant_of.get(token)) is not None and grant.client is client:
+            elif (access := self._access.get(token)) is not None and access.grant.client is client:
                 self._accounts.dismiss(token)
 
     def revoke_all(self, account: Account) -> None:
         """End all that an account has granted, consents too."""
         with self._lock:
-            for grant in self._grant_of.values():
-                if grant.account is account:
-                    self._end_access(grant)
+            for access in self._access.values():
+                if access.grant.account is account:
+                    self._end_access(access.grant)
             self._refresh = {key: each for key, each in self._refresh.items() if each.grant.account is not account}
             self._codes = {key: code for key, code in self._codes.items() if code.account is not account}
             self._consents = {key: scope for key, scope in self._consents.items() if key[0] != account.id}
@@ -176,6 +184,7 @@ class Grants:
         value = self._identifiers.hexadecimal(64)
         device = DeviceCode(client, scope, self._identifiers.user_code(), self._clock.now() + DEVICE_LIFETIME)
         self._devices[value] = device
+        self._pop_old(self._devices, after=DEVICE_LIFETIME)  # until then they are told that it is too late
         return value, device
 
     def device(self, value: str, client: Client) -> DeviceCode | None:
@@ -196,6 +205,14 @@ class Grants:
     def use_device(self, value: str) -> None:
         """Use the code of a device up."""
         self._devices.pop(value, None)
+
+    def _pop_old(self, kept: dict[str, _T], *, after: timedelta = timedelta()) -> list[tuple[str, _T]]:
+        """Take out what has ended, oldest first, up to the first one that has not."""
+        end = self._clock.now() - after
+        old = list(itertools.takewhile(lambda item: item[1].expires <= end, kept.items()))
+        for key, _ in old:
+            del kept[key]
+        return old
 
 
 def _plain(user_code: str) -> str:
