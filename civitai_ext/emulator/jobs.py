@@ -9,9 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -129,9 +128,15 @@ class Jobs:
         self._blobs = blobs
         self._catalogue = catalogue
         self._identifiers = identifiers
-        self._numbers = itertools.count(1)
+        self._count = 0
         self._by_id: dict[str, Job] = {}
         self._submissions: list[Submission] = []
+
+    def __iter__(self) -> Iterator[Job]:
+        """Go through all that was submitted, oldest first."""
+        for job in list(self._by_id.values()):
+            self.refresh(job)
+            yield job
 
     def preview(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         """Price jobs without running them."""
@@ -241,10 +246,11 @@ class Jobs:
             for _ in range(template.quantity):
                 id_ = self._identifiers.uuid()
                 key = hashlib.sha256(id_.encode()).hexdigest().upper()
+                self._count += 1
                 jobs.append(
                     Job(
                         id=id_,
-                        number=next(self._numbers),
+                        number=self._count,
                         account=account,
                         purse=purse,
                         template=template,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from civitai_ext.emulator.clock import Clock
 
 SERVER = "civitai-ext-emulator"
 """The `Server` header of every answer: nobody should take the stand-in for the service."""
@@ -26,6 +29,8 @@ class Exchange:
     """One request and the status it was answered with.
 
     Attributes:
+        number: Its place among all requests so far, from 1.
+        at: When the answer began, by the emulator's clock.
         method: The verb, in capitals.
         path: The path, percent-decoded.
         query: Names and values in the order sent, without `token`.
@@ -37,6 +42,8 @@ class Exchange:
 
     """
 
+    number: int
+    at: datetime
     method: str
     path: str
     query: tuple[tuple[str, str], ...]
@@ -53,9 +60,11 @@ Journal = deque[Exchange]
 class JournalMiddleware:
     """Writes every exchange down and signs every answer as the emulator's."""
 
-    def __init__(self, app: ASGIApp, *, journal: Journal) -> None:
+    def __init__(self, app: ASGIApp, *, journal: Journal, clock: Clock) -> None:
         self._app = app
         self._journal = journal
+        self._clock = clock
+        self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one exchange on to the application and back."""
@@ -73,20 +82,26 @@ class JournalMiddleware:
                 body.extend(message.get("body", b""))
             return message
 
+        def write(status: int) -> None:
+            self._count += 1
+            self._journal.append(_exchange(self._count, self._clock.now(), scope, headers, status, bytes(body)))
+
         async def speak(message: Message) -> None:
             if message["type"] == LOST:
-                self._journal.append(_exchange(scope, headers, message["status"], bytes(body)))
+                write(message["status"])
                 return
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"server", SERVER.encode())]
                 # Written before the answer leaves: whoever has read the answer finds the entry.
-                self._journal.append(_exchange(scope, headers, message["status"], bytes(body)))
+                write(message["status"])
             await send(message)
 
         await self._app(scope, listen, speak)
 
 
-def _exchange(scope: Scope, headers: dict[bytes, bytes], status: int, body: bytes) -> Exchange:
+def _exchange(
+    number: int, at: datetime, scope: Scope, headers: dict[bytes, bytes], status: int, body: bytes
+) -> Exchange:
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     credential: Literal["header", "query"] | None = None
     if b"authorization" in headers:
@@ -100,6 +115,8 @@ def _exchange(scope: Scope, headers: dict[bytes, bytes], status: int, body: byte
     shown = tuple((name, value) for name, value in query if name != "token")
     wanted = headers.get(b"range")
     return Exchange(
+        number=number,
+        at=at,
         method=scope["method"],
         path=scope["path"],
         query=shown,
