@@ -127,7 +127,7 @@ class Callbacks:
 
         """
         if self._loop is not None and not self._clock.stopped:
-            asyncio.run_coroutine_threadsafe(asyncio.wait_for(self._settled(), timeout), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self.settled(timeout), self._loop).result()
 
     def watch(self, workflow: Workflow, workflows: Workflows) -> None:
         """Post the events of a workflow from now on. Costs nothing where there is no callback."""
@@ -138,18 +138,30 @@ class Callbacks:
             self._lanes[task] = lane
             task.add_done_callback(self._lanes.pop)
 
-    async def close(self) -> None:
-        """Post nothing more."""
+    async def drop(self) -> None:
+        """Post nothing more of the workflows that there are."""
         tasks = list(self._lanes)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def reset(self) -> None:
+        """Be as at the start: nothing was posted, nothing is under way, nothing goes wrong."""
+        await self.drop()
+        self.deliveries.clear()
+        self.clear()
+
+    async def close(self) -> None:
+        """Post nothing more."""
+        await self.drop()
         if self._http is not None:
             await self._http.aclose()
 
-    async def _settled(self) -> None:
-        while any(lane.is_busy() for lane in self._lanes.values()):
-            await asyncio.sleep(0.001)
+    async def settled(self, timeout: float) -> None:
+        """Wait as `settle` does, in the emulator's own thread."""
+        async with asyncio.timeout(timeout):
+            while any(lane.is_busy() for lane in self._lanes.values()):
+                await asyncio.sleep(0.001)
 
     async def _post(self, url: str, body: Any) -> int | None:
         if self._http is None:

@@ -232,6 +232,7 @@ class Chaos:
     _attempts: dict[Asked, list[bool]] = field(default_factory=dict)
 
     def draw(self, asked: Asked) -> Fault | None:
+        """Draw what goes wrong with a request, if anything does."""
         attempts = self._attempts.setdefault(asked, [])
         choose = random.Random(f"{self.seed} {asked} {len(attempts)}")  # noqa: S311 - reproducible on purpose
         # Whoever asks often enough gets an answer.

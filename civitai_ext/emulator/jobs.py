@@ -123,6 +123,8 @@ class Submission:
 class Jobs:
     """Takes jobs in, moves them on, settles their Buzz."""
 
+    KEPT = ("_count", "_by_id", "_submissions")
+
     def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers, catalogue: Catalogue) -> None:
         self._clock = clock
         self._blobs = blobs

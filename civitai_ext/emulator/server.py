@@ -7,29 +7,31 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from civitai_ext.emulator.accounts import Accounts
+from civitai_ext.emulator.accounts import Account, Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
 from civitai_ext.emulator.callbacks import Callbacks, Delivery
 from civitai_ext.emulator.catalogue import Catalogue, Creator, Version
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
+from civitai_ext.emulator.control.desk import Desk
+from civitai_ext.emulator.control.front import Front
 from civitai_ext.emulator.directory import Directory
 from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
+from civitai_ext.emulator.keeping.state import State
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.oauth.service import OAuth
@@ -48,6 +50,8 @@ _LAST_SECONDS = 0.2
 """How long an answer may take to notice that its connection is gone."""
 _TICKS_A_SECOND = 10
 """What the server counts while it keeps the date of its answers."""
+
+T = TypeVar("T")
 
 
 class EmulatorError(RuntimeError):
@@ -115,7 +119,7 @@ class Emulator:
         """The time of the emulator; `advance` moves it."""
         self.accounts = Accounts(self.clock, identifiers)
         """Who has an account; `add` makes further ones, `add_key` further API keys."""
-        self._account = self.accounts.add("emulated", token=token, tier=tier, balance=balance)
+        self.accounts.add("emulated", token=token, tier=tier, balance=balance)
         self.oauth = OAuth(self.clock, self.accounts, identifiers, seed, self._origins)
         """The accounts service: its clients and switches, and users who `approve` and `deny`."""
         self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
@@ -129,8 +133,13 @@ class Emulator:
         self.faults = Faults()
         """What goes wrong on purpose: nothing, until something is added."""
         self._server: _Server | None = None
+        self._reset: Callable[[], Awaitable[None]] | None = None
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
+
+    @property
+    def _account(self) -> Account:
+        return next(iter(self.accounts))
 
     @property
     def ledger(self) -> Ledger:
@@ -210,9 +219,23 @@ class Emulator:
         except EmulatorError:
             site.close()
             raise
-        app = make_app(
-            self._world(self.url), self.faults, self._transport_of, auth_port=self._sockets[1].getsockname()[1]
-        )
+        world = self._world(self.url)
+        go_back = State(world, self._identifiers).remember()
+
+        async def reset() -> None:
+            await self.callbacks.reset()
+            self.faults.clear()
+            self.journal.clear()
+            for allowance in (world.minute, world.hour, world.day):
+                allowance.clear()
+            go_back()
+            world.rendered.clear()
+            self.clock.restart()
+
+        self._reset = reset
+        desk = Desk(world, self.faults, self._oddities, self.environment, reset)
+        services = make_app(world, self.faults, self._transport_of, auth_port=_port(self._sockets[1]))
+        app = Front(services, desk, _port(self._sockets[0]))
         self._server = _Server(app, self.callbacks)
         self._thread = threading.Thread(
             target=self._server.run, args=(self._sockets,), name="civitai-ext-emulator", daemon=True
@@ -232,8 +255,21 @@ class Emulator:
             self._thread.join(_STOP_SECONDS)
         for listening in self._sockets:
             listening.close()
-        self._server = self._thread = None
+        self._server = self._thread = self._reset = None
         self._sockets = []
+
+    def reset(self) -> None:
+        """Bring everything back to how it was when it started, on its clock too; from any thread but its own.
+
+        What was got from it before, such as accounts and clients, is no longer a part of it.
+
+        Raises:
+            EmulatorError: It is not running.
+
+        """
+        if self._server is None or self._reset is None:
+            raise EmulatorError("the emulator is not running: there is nothing to reset")
+        self._server.run_within(self._reset)
 
     def _world(self, origin: str) -> World:
         signer = Signer(self._seed)
@@ -293,6 +329,10 @@ class Emulator:
         await asyncio.to_thread(self.close)
 
 
+def _port(listening: socket.socket) -> int:
+    return int(listening.getsockname()[1])
+
+
 def _origin(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
@@ -332,7 +372,7 @@ def _bound(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and posts nothing once it is not."""
 
-    def __init__(self, app: Starlette, callbacks: Callbacks) -> None:
+    def __init__(self, app: ASGIApp, callbacks: Callbacks) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -356,6 +396,15 @@ class _Server(uvicorn.Server):
         if self._loop is not None and self._stopping is not None:
             with suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def run_within(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run something in the server's thread, where nothing else changes meanwhile, and wait for it."""
+
+        async def run() -> T:
+            return await work()
+
+        assert self._loop is not None  # noqa: S101 - tells the type checker
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_START_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()

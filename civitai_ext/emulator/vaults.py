@@ -75,6 +75,8 @@ class Vault:
 class Vaults:
     """All vaults."""
 
+    KEPT = ("_vaults", "_last_id")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._vaults: dict[int, Vault] = {}

@@ -166,6 +166,8 @@ def overall(statuses: Collection[str]) -> str:
 class Workflows:
     """Takes workflows in, moves them on, settles their Buzz."""
 
+    KEPT = ("_count", "_by_id", "_by_key")
+
     def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers, catalogue: Catalogue) -> None:
         self._clock = clock
         self._blobs = blobs

@@ -63,7 +63,9 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class _Refresh:
+class Refresh:
+    """What a refresh token stands for."""
+
     grant: Grant
     expires: datetime
 
@@ -71,13 +73,15 @@ class _Refresh:
 class Grants:
     """Everything that is granted, and how it ends. Safe from any thread."""
 
+    KEPT = ("_codes", "_devices", "_refresh", "_grant_of", "_consents")
+
     def __init__(self, clock: Clock, accounts: Accounts, identifiers: Identifiers) -> None:
         self._clock = clock
         self._accounts = accounts
         self._identifiers = identifiers
         self._codes: dict[str, Code] = {}
         self._devices: dict[str, DeviceCode] = {}
-        self._refresh: dict[str, _Refresh] = {}
+        self._refresh: dict[str, Refresh] = {}
         self._grant_of: dict[str, Grant] = {}
         self._consents: dict[tuple[int, str], int] = {}
         self._lock = threading.Lock()
@@ -128,7 +132,7 @@ class Grants:
         now = self._clock.now()
         access, refresh = (f"civitai_{self._identifiers.hexadecimal(36)}" for _ in range(2))
         with self._lock:
-            self._refresh[refresh] = _Refresh(grant, now + REFRESH_LIFETIME)
+            self._refresh[refresh] = Refresh(grant, now + REFRESH_LIFETIME)
             self._grant_of[access] = grant
             grant.access_tokens.append(access)
             subject = Subject("oauth", grant.client.id)
