@@ -65,12 +65,10 @@ class _Guarded:
 
 
 def _is_control(scope: Scope) -> bool:
-    path = scope["path"]
-    return (
-        (path == "/" and scope["method"] in ("GET", "HEAD"))
-        or path == routes.PREFIX
-        or path.startswith(f"{routes.PREFIX}/")
-    )
+    path: str = scope["path"]
+    if path == "/":
+        return scope["method"] in ("GET", "HEAD")
+    return path == routes.PREFIX or path.startswith(f"{routes.PREFIX}/")
 
 
 def _adding(send: Send, header: tuple[bytes, bytes]) -> Send:

@@ -14,7 +14,6 @@ async function refresh() {
     part.innerHTML = html;
     for (const each of part.querySelectorAll("details")) each.open = open.get(each.dataset.key) ?? each.open;
   }
-  say("");
 }
 
 function say(text) {
@@ -28,14 +27,21 @@ document.addEventListener("submit", async event => {
   if (form.method !== "post") return;
   event.preventDefault();
   const answer = await fetch(form.action, { method: "post", body: new URLSearchParams(new FormData(form, event.submitter)) });
-  if (!answer.ok) return say(await answer.text());
+  say(answer.ok ? "" : await answer.text());
   await refresh();
 });
 
 (async () => {
-  for (;;) {
+  for (let lost = false; ;) {
     await new Promise(resolve => setTimeout(resolve, 1000));
     if (document.hidden) continue;
-    try { await refresh(); } catch { say("The emulator does not answer."); }
+    try {
+      await refresh();
+      if (lost) say("");
+      lost = false;
+    } catch {
+      say("The emulator does not answer.");
+      lost = true;
+    }
   }
 })();

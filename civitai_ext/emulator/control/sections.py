@@ -26,7 +26,7 @@ from civitai_ext.emulator.workflows import Step, Workflow
 ACTIONS = "/_emulator/page/"
 """Where the forms of the page are sent to."""
 
-_REQUESTS, _CARDS, _MOVES, _DELIVERIES = 100, 24, 30, 50
+_REQUESTS, _CARDS, _MOVES, _DELIVERIES = 100, 12, 20, 30
 _LONGEST_TEXT = 160
 _LONGEST_BODY = 4000
 _MOST_THUMBNAILS = 8
@@ -217,9 +217,11 @@ def _medium(blob: Blob) -> str:
     label = "blocked" if blob.blocked_reason else "withheld" if blob.withheld else "mature" if blob.mature else ""
     mark = f"<i>{label}</i>" if label else ""
     if blob.type == "image" and blob.media_type != _NO_THUMBNAIL:
-        size = f"{blob.width} × {blob.height}" if blob.width else ""
-        picture = f'<img src="{address}?thumbnail" alt="{blob.media_type} {size}" loading="lazy">'
-        return f'<a href="{address}" title="{blob.media_type} {size}">{picture}{mark}</a>'
+        kind = escape(blob.media_type)
+        size = f'width="{blob.width}" height="{blob.height}"' if blob.width else ""
+        title = f"{kind} {blob.width} × {blob.height}" if blob.width else kind
+        picture = f'<img src="{address}?thumbnail" alt="{title}" {size} loading="lazy">'
+        return f'<a href="{address}" title="{title}">{picture}{mark}</a>'
     length = f" {blob.duration:g} s" if blob.duration is not None else ""
     return f'<a class="file" href="{address}">{escape(blob.media_type)}{length}{mark}</a>'
 
@@ -250,7 +252,8 @@ def _account_ledger(account: Account) -> str:
     if moves:
         count = f"{len(account.ledger.transactions)} transactions"
         rows = "".join(map(_move, moves))
-        table = f'<details data-key="l{account.id}" open><summary>{count}</summary><table>{rows}</table></details>'
+        table = f'<details data-key="l{account.id}" open><summary>{count}</summary>'
+        table += f'<table class="moves">{rows}</table></details>'
     return f"<h3>{escape(account.username)}</h3><p>{balance}</p>{table}"
 
 

@@ -1,7 +1,7 @@
 """Objects that refer to each other, as plain data and back.
 
 Only classes that were named beforehand are read, and reading sets their attributes and runs none of their code: whoever
-writes such a file can make the emulator hold nonsense, but cannot make it do anything. Pickle would run what it is told.
+writes such a file can make the emulator hold nonsense, but not make it do anything. Pickle would run what it is told.
 """
 
 from __future__ import annotations
