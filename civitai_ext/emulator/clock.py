@@ -52,11 +52,6 @@ class Clock:
         self.wake()
 
     @property
-    def starts_at(self) -> datetime | None:
-        """The moment that it was told to begin at; None if it began at the present."""
-        return self._first_moment
-
-    @property
     def stopped(self) -> bool:
         """Whether the server is going down, so that nobody should wait any longer."""
         return self._stopped
@@ -90,6 +85,11 @@ class Clock:
             self._start, self._advanced = moment.astimezone(UTC), 0.0
             self._real_start, self._speed = time.monotonic(), self._first_speed
         self.wake()
+
+    def go_on(self, moment: datetime) -> None:
+        """Go on from where another run has ended, or from the present if that is later and time passes by itself."""
+        is_left_behind = self._first_moment is None and self._speed > 0
+        self.restart(max(moment, datetime.now(UTC)) if is_left_behind else moment)
 
     def wake(self) -> None:
         """Let every waiting request look again, because something it may wait for has changed."""

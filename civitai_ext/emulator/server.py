@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp, Scope
@@ -31,6 +33,8 @@ from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
+from civitai_ext.emulator.keeping.folder import Folder, FolderError
+from civitai_ext.emulator.keeping.saving import Saver
 from civitai_ext.emulator.keeping.state import State
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
@@ -81,6 +85,7 @@ class Emulator:
         start: The moment that its clock begins at; now by default.
         large_file: The length in bytes of the file of `oddities["large"]`, which takes no memory.
         download_quota: How many downloads an account, or an address without one, may begin in 24 hours.
+        data: A folder that keeps what was made between runs; nothing is kept by default.
 
     >>> import json, urllib.request
     >>> with Emulator(models=3) as emulator:
@@ -106,6 +111,7 @@ class Emulator:
         start: datetime | None = None,
         large_file: int = LARGE,
         download_quota: int | None = None,
+        data: str | os.PathLike[str] | None = None,
     ) -> None:
         if large_file < 0:
             raise ValueError("large_file is a length: 0 or more")
@@ -113,6 +119,8 @@ class Emulator:
         self._auth_port = auth_port
         self._host = host
         self._seed = seed
+        self._data = None if data is None else Path(data)
+        self._settings = {"seed": seed, "models": models, "token": token, "tier": tier}
         identifiers = Identifiers(seed)
         self._identifiers = identifiers
         self.clock = Clock(speed=speed, start=start)
@@ -132,8 +140,9 @@ class Emulator:
         self._uploads = Uploads(identifiers, chunk_size)
         self.faults = Faults()
         """What goes wrong on purpose: nothing, until something is added."""
+        self._saver: Saver | None = None
         self._server: _Server | None = None
-        self._reset: Callable[[], Awaitable[None]] | None = None
+        self._reset: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
 
@@ -205,7 +214,7 @@ class Emulator:
         """Listen and answer, in a thread of its own.
 
         Raises:
-            EmulatorError: The address cannot be listened on.
+            EmulatorError: The address cannot be listened on, or `data` cannot be used.
 
         """
         if self._thread is not None:
@@ -220,23 +229,20 @@ class Emulator:
             site.close()
             raise
         world = self._world(self.url)
-        go_back = State(world, self._identifiers).remember()
-
-        async def reset() -> None:
-            await self.callbacks.reset()
-            self.faults.clear()
-            self.journal.clear()
-            for allowance in (world.minute, world.hour, world.day):
-                allowance.clear()
-            go_back()
-            world.rendered.clear()
-            self.clock.restart()
-
-        self._reset = reset
-        desk = Desk(world, self.faults, self._oddities, self.environment, reset)
+        state = State(world, self._identifiers)
+        self._reset = _resetting(world, self.faults, state.remember())
+        if self._data is not None:
+            try:
+                saver = Saver(Folder(self._data, self._settings), state, self.clock)
+                saver.load()
+            except FolderError as error:
+                self.close()
+                raise EmulatorError(str(error)) from error
+            self._saver = saver
+        desk = Desk(world, self.faults, self._oddities, self.environment, self._reset)
         services = make_app(world, self.faults, self._transport_of, auth_port=_port(self._sockets[1]))
-        app = Front(services, desk, _port(self._sockets[0]))
-        self._server = _Server(app, self.callbacks)
+        front = Front(services, desk, _port(self._sockets[0]))
+        self._server = _Server(front, world)
         self._thread = threading.Thread(
             target=self._server.run, args=(self._sockets,), name="civitai-ext-emulator", daemon=True
         )
@@ -244,10 +250,15 @@ class Emulator:
         if not self._server.ready.wait(_START_SECONDS):
             self.close()
             raise EmulatorError(f"the emulator did not start within {_START_SECONDS} seconds")
+        if self._saver is not None:
+            # While events are under way, something changes without anybody asking.
+            self._saver.start(self._server.run_within, lambda: object() if self.callbacks.under_way else front.changes)
         return self
 
     def close(self) -> None:
         """Stop answering; requests that wait are answered at once. Closing twice does nothing."""
+        if self._saver is not None:
+            self._saver.stop()
         self.clock.stop()
         if self._server is not None:
             self._server.stop()
@@ -255,7 +266,9 @@ class Emulator:
             self._thread.join(_STOP_SECONDS)
         for listening in self._sockets:
             listening.close()
-        self._server = self._thread = self._reset = None
+        if self._saver is not None:
+            self._saver.finish()
+        self._server = self._thread = self._reset = self._saver = None
         self._sockets = []
 
     def reset(self) -> None:
@@ -269,7 +282,7 @@ class Emulator:
         """
         if self._server is None or self._reset is None:
             raise EmulatorError("the emulator is not running: there is nothing to reset")
-        self._server.run_within(self._reset)
+        self._server.finish_within(self._reset)
 
     def _world(self, origin: str) -> World:
         signer = Signer(self._seed)
@@ -329,6 +342,22 @@ class Emulator:
         await asyncio.to_thread(self.close)
 
 
+def _resetting(world: World, faults: Faults, go_back: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Make what brings everything back to how it is now; `go_back` does so for what was made."""
+
+    async def reset() -> None:
+        await world.callbacks.reset()
+        faults.clear()
+        world.journal.clear()
+        for allowance in (world.minute, world.hour, world.day):
+            allowance.clear()
+        go_back()
+        world.rendered.clear()
+        world.clock.restart()
+
+    return reset
+
+
 def _port(listening: socket.socket) -> int:
     return int(listening.getsockname()[1])
 
@@ -372,7 +401,7 @@ def _bound(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and posts nothing once it is not."""
 
-    def __init__(self, app: ASGIApp, callbacks: Callbacks) -> None:
+    def __init__(self, app: ASGIApp, world: World) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -385,7 +414,7 @@ class _Server(uvicorn.Server):
                 server_header=False,
             )
         )
-        self._callbacks = callbacks
+        self._world = world
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self.ready = threading.Event()
@@ -397,18 +426,23 @@ class _Server(uvicorn.Server):
             with suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
-    def run_within(self, work: Callable[[], Awaitable[T]]) -> T:
+    def run_within(self, work: Callable[[], T]) -> T:
         """Run something in the server's thread, where nothing else changes meanwhile, and wait for it."""
 
         async def run() -> T:
-            return await work()
+            return work()
 
+        return self.finish_within(run)
+
+    def finish_within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Let something come to its end in the server's thread, and wait for it."""
         assert self._loop is not None  # noqa: S101 - tells the type checker
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_START_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         await super().startup(sockets)
+        self._world.callbacks.resume(self._world.workflows)
         self.ready.set()
 
     async def main_loop(self) -> None:
@@ -421,7 +455,7 @@ class _Server(uvicorn.Server):
             ticks += _TICKS_A_SECOND
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._callbacks.close()
+        await self._world.callbacks.close()
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

@@ -33,6 +33,7 @@ class Front:
     def __init__(self, services: ASGIApp, desk: Desk, port: int) -> None:
         self._services = services
         self._port = port
+        self._changes = 0
         self._control = Starlette(
             routes=[*page.ROUTES, *routes.ROUTES],
             middleware=[Middleware(_Guarded)],
@@ -40,8 +41,20 @@ class Front:
         )
         self._control.state.desk = desk
 
+    @property
+    def changes(self) -> int:
+        """A number that is another one after every request, and while one is worked on."""
+        return self._changes
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        self._changes += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._changes += 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["server"] or scope["server"][1] != self._port:
             await self._services(scope, receive, send)
         elif _is_control(scope):

@@ -168,7 +168,7 @@ def _fault_arguments(fields: dict[str, str]) -> dict[str, str]:
 
 @cache
 def _asset(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
+    return (files("civitai_ext.emulator.control") / name).read_text(encoding="utf-8")
 
 
 @cache

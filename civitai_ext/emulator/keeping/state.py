@@ -62,6 +62,7 @@ class State:
             "catalogue": world.catalogue,
             "blobs": world.blobs,
             "workflows": world.workflows,
+            "callbacks": world.callbacks,
             "jobs": world.jobs,
             "vaults": world.vaults,
             "uploads": world.uploads,
