@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (EmulatorError, FolderError, ValueError) as error:
         parser.error(str(error))
     if not options.quiet:
-        print(f"# The civitai-ext emulator shows what it does at {emulator.url}; Ctrl-C ends it. Point a client at it with:")
+        print(f"# The civitai-ext emulator, to look at, too: {emulator.url} Ctrl-C ends it. Point a client at it with:")
         for name, value in emulator.environment.items():
             print(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
