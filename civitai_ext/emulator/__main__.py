@@ -46,17 +46,13 @@ def _parser() -> _Parser:
     where = parser.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     where.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
-    where.add_argument(
-        "--auth-port", type=int, metavar="PORT", help="port of the accounts service"
-    )
+    where.add_argument("--auth-port", type=int, metavar="PORT", help="port of the accounts service")
     what = parser.add_argument_group("what there is")
     what.add_argument("--seed", type=int, help="chooses the catalogue (default: 1)")
     what.add_argument("--models", type=int, metavar="N", help=f"size of the catalogue (default: {_MODELS})")
     what.add_argument("--token", help="the API key of the account (default: test-token)")
     what.add_argument("--tier", help="the membership of the account, or none (default: bronze)")
-    what.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder that keeps what is made between runs"
-    )
+    what.add_argument("--data", type=Path, metavar="DIR", help="folder that keeps what is made between runs")
     time = parser.add_argument_group("time")
     time.add_argument("--speed", type=float, default=1.0, help="how fast it passes, 0 stops it (default: %(default)g)")
     time.add_argument("--start", type=_moment, metavar="MOMENT", help="when it begins (default: now)")
@@ -96,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (EmulatorError, FolderError, ValueError) as error:
         parser.error(str(error))
     if not options.quiet:
-        print(f"# The civitai-ext emulator, to look at, too: {emulator.url} Ctrl-C ends it. Point a client at it with:")
+        print(f"# The civitai-ext emulator listens on {emulator.url} and shows itself there. Ctrl-C ends it. To use:")
         for name, value in emulator.environment.items():
             print(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
