@@ -65,14 +65,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the emulator; return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    over = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as in the background of a script
+            signal.signal(each, lambda number, frame: over.set())
     try:
         from civitai_ext.emulator import Emulator, EmulatorError
         from civitai_ext.emulator.keeping.folder import FolderError, settings_of
     except ImportError as error:
         parser.error(str(error))
 
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: over.set())
     try:
         # What is not said is as it was in the runs before.
         settings: dict[str, Any] = {"models": _MODELS} | (settings_of(options.data) if options.data else {})
@@ -98,8 +100,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     try:
         over.wait()
-    except KeyboardInterrupt:
-        pass
     finally:
         emulator.close()
     return 0
