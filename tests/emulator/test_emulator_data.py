@@ -44,7 +44,8 @@ Json = dict[str, Any]
 @contextmanager
 def _run(folder: Path, **settings: Any) -> Iterator[tuple[Emulator, httpx.Client]]:
     """One run of an emulator, and a client of it."""
-    with Emulator(**({"speed": 0, "models": 3, "start": START, "data": folder} | settings)) as emulator:
+    usual: dict[str, Any] = {"speed": 0, "models": 3, "start": START, "data": folder}
+    with Emulator(**(usual | settings)) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}
         with httpx.Client(base_url=emulator.url, headers=headers, timeout=20) as client:
             yield emulator, client

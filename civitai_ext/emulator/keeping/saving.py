@@ -13,8 +13,8 @@ from civitai_ext.emulator.keeping.folder import Folder, FolderError, content_nam
 from civitai_ext.emulator.keeping.graph import Json
 from civitai_ext.emulator.keeping.state import State
 
-_PAUSE_SECONDS = 0.5
-_PAUSES_PER_WORK = 4
+_PAUSE_SECONDS = 0.3
+_PAUSES_PER_WORK = 2
 """How much longer than the saving the pause after it is at least: a large state does not take up all the time."""
 
 _log = logging.getLogger(__name__)
