@@ -100,6 +100,11 @@ class Callbacks:
         self._left: list[_Course] = []
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no event is to come."""
+        return not self._lanes
+
+    @property
     def under_way(self) -> list[_Course]:
         """How far the events of each workflow have come with each callback. Setting it needs `resume`."""
         return [*self._left, *(lane.course for lane in list(self._lanes.values()))]

@@ -22,6 +22,7 @@ LOST = "civitai_ext.emulator.lost"
 """The type of the message that stands for an answer that never leaves."""
 
 _LARGEST_BODY = 1_000_000
+_DEEPEST_BODY = 100
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Exchange:
         query: Names and values in the order sent, without `token`.
         status: The status of the answer; of one that was lost on its way, the status it had.
         credential: Where a credential was sent, if one was. The credential itself is not kept.
-        body: The body if it was JSON, else `None`; never that of a request to the accounts service.
+        body: The body if it was JSON, unless it is nested too deeply to be shown; never that of a request to the
+            accounts service.
         fault: What went wrong on purpose, if something did: a kind of fault.
         range: The header `Range`, if there was one: which bytes of a file were asked for.
 
@@ -99,6 +101,17 @@ class JournalMiddleware:
         await self._app(scope, listen, speak)
 
 
+def _is_deep(content: Any) -> bool:
+    """Tell whether JSON is nested deeper than what deals with it can go."""
+    level = [content]
+    for _ in range(_DEEPEST_BODY):
+        containers = (each for each in level if isinstance(each, dict | list))
+        level = [item for each in containers for item in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return False
+    return True
+
+
 def _exchange(
     number: int, at: datetime, scope: Scope, headers: dict[bytes, bytes], status: int, body: bytes
 ) -> Exchange:
@@ -111,6 +124,8 @@ def _exchange(
     try:
         content = json.loads(body) if body else None
     except (ValueError, RecursionError):
+        content = None
+    if _is_deep(content):
         content = None
     shown = tuple((name, value) for name, value in query if name != "token")
     wanted = headers.get(b"range")

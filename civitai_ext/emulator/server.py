@@ -252,7 +252,7 @@ class Emulator:
             raise EmulatorError(f"the emulator did not start within {_START_SECONDS} seconds")
         if self._saver is not None:
             # While events are under way, something changes without anybody asking.
-            self._saver.start(self._server.run_within, lambda: object() if self.callbacks.under_way else front.changes)
+            self._saver.start(self._server.run_within, lambda: front.changes if self.callbacks.is_idle else object())
         return self
 
     def close(self) -> None:

@@ -204,6 +204,16 @@ def test_a_reset_begins_anew_and_that_is_kept(tmp_path: Path) -> None:
         assert client.get("/_emulator/state").json()["workflows"] == 0
 
 
+def test_odd_json_is_kept(tmp_path: Path) -> None:
+    body = '{"steps": [{"$type": "echo", "input": {"message": "x"}}], "metadata": {"x": %s, "y": "\\ud800"}}'
+    nested = "[" * 400 + "]" * 400
+    with _run(tmp_path) as (_, client):
+        answer = client.post(WORKFLOWS, content=body % nested, headers={"Content-Type": "application/json"})
+        id_ = answer.json()["id"]
+    with _run(tmp_path) as (_, client):
+        assert json.dumps(client.get(f"{WORKFLOWS}/{id_}").json()["metadata"]["x"]) == nested
+
+
 def test_every_kind_of_file_can_be_kept() -> None:
     package = Path(civitai_ext.emulator.__file__).parent
     names = [module.name for module in pkgutil.walk_packages([str(package)], "civitai_ext.emulator.")]

@@ -199,6 +199,18 @@ def test_a_browser_applies_the_pages_own_script_and_style_and_loads_nothing_from
     assert "style" not in {name for _, given in page.tags for name in given}
 
 
+def test_odd_json_can_be_shown(emulator: Emulator, client: httpx.Client) -> None:
+    deep = "[" * 400 + "]" * 400
+    for metadata in (f'{{"x": {deep}}}', '{"x": "half a pair: \\ud800"}'):
+        body = f'{{"steps": [{{"$type": "echo", "input": {{"message": "\\ud800"}}}}], "metadata": {metadata}}}'
+        answer = client.post(WORKFLOWS, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 202
+    client.get("/api/v1/%ff%fe", params={"\x00": "\x00"})
+    assert "half a pair" in _page(emulator).sections["journal"]
+    for path in ("journal", "workflows", "ledger", "state"):
+        assert httpx.get(f"{emulator.url}/_emulator/{path}").status_code == 200
+
+
 # Forms
 
 

@@ -54,7 +54,8 @@ async def _show(request: Request) -> Response:
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Opener-Policy": "same-origin",
     }
-    return HTMLResponse(_page(desk, wanted), headers=headers)
+    # Half a surrogate pair is legal in JSON and has no UTF-8.
+    return HTMLResponse(_page(desk, wanted).encode(errors="replace"), headers=headers)
 
 
 def _page(desk: Desk, wanted: Wanted) -> str:
@@ -154,7 +155,7 @@ async def _act(request: Request) -> Response:
             case _:
                 return HTMLResponse(f"there is no action {escape(action)}", 404)
     except (ValueError, LookupError) as error:
-        return Response(str(error), 400, media_type="text/plain")
+        return Response(str(error).encode(errors="replace"), 400, media_type="text/plain")
     return RedirectResponse("/", 303)
 
 

@@ -6,6 +6,7 @@ writes such a file can make the emulator hold nonsense, but not make it do anyth
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -88,8 +89,14 @@ class _Writer:
         # One after another and not one within another: chains of objects can be long.
         for value in self._waiting:
             names = self._attributes.get(type(value)) or tuple(vars(value))
-            objects.append([self._known[type(value)], {name: self._plain(getattr(value, name)) for name in names}])
+            objects.append([self._known[type(value)], {name: self._attribute(getattr(value, name)) for name in names}])
         return {"root": written, "objects": objects}
+
+    def _attribute(self, value: Any) -> Json:
+        try:
+            return self._plain(value)
+        except RecursionError:  # JSON of a caller who nests deeper than Python calls
+            return {"@json": json.dumps(value)}
 
     def _plain(self, value: Any) -> Json:
         kind = type(value)
@@ -164,6 +171,8 @@ class _Reader:
                 return datetime.fromisoformat(content)
             case "@length":
                 return timedelta(*content)
+            case "@json":
+                return json.loads(content)
             case "@bytes":
                 return self._load(content)
             case "@outside":

@@ -35,6 +35,7 @@ class Saver:
         self._state = state
         self._clock = clock
         self._names: dict[int, tuple[bytes, str]] = {}
+        self._failure = ""
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -66,18 +67,12 @@ class Saver:
         """
 
         def run() -> None:
-            saved, failure, pause = None, "", _PAUSE_SECONDS
+            saved, pause = None, _PAUSE_SECONDS
             while not self._over.wait(pause):
-                if (now := changes()) == saved:
-                    continue
                 begin = time.monotonic()
-                try:
-                    self._write(run_within(self._take))
-                    saved, failure = now, ""
-                except (OSError, TypeError, RecursionError) as error:
-                    if str(error) != failure:
-                        failure = str(error)
-                        _log.error("the emulator cannot save its state in %s: %s", self._folder.path, error)
+                now = changes()
+                if now != saved and self._save(lambda: run_within(self._take)):
+                    saved = now
                 pause = max(_PAUSE_SECONDS, _PAUSES_PER_WORK * (time.monotonic() - begin))
 
         self._thread = threading.Thread(target=run, name="civitai-ext-emulator-saver", daemon=True)
@@ -92,12 +87,21 @@ class Saver:
 
     def finish(self) -> None:
         """Save for the last time, once nothing changes any more, and let go of the folder."""
+        self._save(self._take)
+        self._folder.close()
+
+    def _save(self, take: Callable[[], Json]) -> bool:
+        """Save, or say once why that is not possible."""
         try:
-            self._write(self._take())
-        except OSError as error:
-            _log.error("the emulator cannot save its state in %s: %s", self._folder.path, error)
-        finally:
-            self._folder.close()
+            taken = take()
+            self._folder.write(taken, {name: content for content, name in self._names.values()})
+        except (OSError, TypeError, RecursionError) as error:
+            if str(error) != self._failure:
+                self._failure = str(error)
+                _log.error("the emulator cannot save its state in %s: %s", self._folder.path, error)
+            return False
+        self._failure = ""
+        return True
 
     def _take(self) -> Json:
         names = self._names
@@ -110,6 +114,3 @@ class Saver:
             return known[1]
 
         return {"moment": self._clock.now().isoformat(), "state": self._state.write(store)}
-
-    def _write(self, taken: Json) -> None:
-        self._folder.write(taken, {name: content for content, name in list(self._names.values())})
