@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,10 @@ import pytest
 
 from civitai_ext.emulator import Emulator, EmulatorError
 
+# Without certificates, as nothing is called by https: to load them takes longer than most tests.
+_BARE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_request = functools.partial(httpx.request, verify=_BARE)
+
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "emulator.md"
 WORKFLOWS = "/v2/consumer/workflows"
 Json = dict[str, Any]
@@ -24,7 +30,7 @@ Json = dict[str, Any]
 @pytest.fixture
 def control(emulator: Emulator) -> Iterator[httpx.Client]:
     """A client without a credential, for which paths begin at the control."""
-    with httpx.Client(base_url=f"{emulator.url}/_emulator/", timeout=20) as client:
+    with httpx.Client(base_url=f"{emulator.url}/_emulator/", timeout=20, verify=_BARE) as client:
         yield client
 
 
@@ -79,7 +85,7 @@ def test_the_journal_tells_requests_oldest_first_and_those_after_a_number(
 def test_the_control_is_in_no_journal_and_meets_no_fault(control: httpx.Client, emulator: Emulator) -> None:
     emulator.faults.add("* *", status=500)
     assert control.get("state").status_code == 200
-    assert httpx.get(emulator.url).status_code == 200
+    assert _request("GET", emulator.url).status_code == 200
     assert not emulator.journal
 
 
@@ -95,7 +101,7 @@ def test_workflows_come_newest_first_with_the_content_of_their_blobs(
     assert oldest["status"] == "succeeded"
     assert oldest["paid"] == oldest["cost"] > 0
     blob = oldest["steps"][0]["blobs"][0]
-    whole, small = (httpx.get(f"{emulator.url}{blob['content']}{query}") for query in ("", "?thumbnail"))
+    whole, small = (_request("GET", f"{emulator.url}{blob['content']}{query}") for query in ("", "?thumbnail"))
     assert whole.content.startswith(b"\x89PNG")
     assert small.content.startswith(b"\x89PNG")
     assert len(small.content) < len(whole.content)
@@ -170,7 +176,7 @@ def test_what_is_wrong_is_told_in_a_sentence_and_changes_nothing(
     untouched: Emulator, path: str, body: Json, error: str
 ) -> None:
     before = untouched.clock.now()
-    assert error in _error(httpx.post(f"{untouched.url}/_emulator/{path}", json=body))
+    assert error in _error(_request("POST", f"{untouched.url}/_emulator/{path}", json=body))
     assert (untouched.clock.now(), list(untouched.faults), len(list(untouched.accounts))) == (before, [], 1)
 
 
@@ -186,7 +192,7 @@ def test_what_is_wrong_is_told_in_a_sentence_and_changes_nothing(
 )
 def test_bodies_are_json_objects(untouched: Emulator, content: bytes, media_type: str, error: str) -> None:
     url, headers = f"{untouched.url}/_emulator/clock/advance", {"Content-Type": media_type}
-    answer = httpx.post(url, content=content, headers=headers)
+    answer = _request("POST", url, content=content, headers=headers)
     assert error in _error(answer)
 
 
@@ -225,7 +231,7 @@ def test_accounts_and_keys_are_made(control: httpx.Client, emulator: Emulator) -
     assert control.get("accounts").json()["items"][1] == made.json()
     key = control.post("accounts/ada/keys", json={"expires": "2999-01-01T00:00:00Z"}).json()["token"]
     for token in (made.json()["token"], key):
-        me = httpx.get(f"{emulator.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"}).json()
+        me = _request("GET", f"{emulator.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"}).json()
         assert (me["username"], me["tier"]) == ("ada", "gold")
     assert _error(control.post("accounts/nobody/keys"), 404).startswith("there is no account 'nobody'")
 
@@ -249,9 +255,9 @@ def test_tokens_are_issued_limited_and_revoked(control: httpx.Client, emulator: 
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     limit = {"type": "absolute", "limit": 7}
     assert control.post("oauth/limits", json={"client": emulator.oauth.public.id, "limits": [limit]}).status_code == 204
-    assert httpx.get(f"{emulator.url}/api/v1/me", headers=headers).json()["buzzLimit"] == [limit]
+    assert _request("GET", f"{emulator.url}/api/v1/me", headers=headers).json()["buzzLimit"] == [limit]
     assert control.post("oauth/revoke").status_code == 204
-    assert httpx.get(f"{emulator.url}/api/v1/me", headers=headers).status_code == 401
+    assert _request("GET", f"{emulator.url}/api/v1/me", headers=headers).status_code == 401
 
 
 def test_switches_of_the_accounts_service_are_set(control: httpx.Client, emulator: Emulator) -> None:
@@ -338,7 +344,7 @@ def test_python_resets_too_and_the_clock_goes_back(client: httpx.Client) -> None
 )
 def test_web_pages_of_others_see_and_change_nothing(untouched: Emulator, path: str, headers: dict[str, str]) -> None:
     verb = "POST" if path.endswith("reset") else "GET"
-    answer = httpx.request(verb, f"{untouched.url}{path}", headers=headers)
+    answer = _request(verb, f"{untouched.url}{path}", headers=headers)
     assert answer.status_code == 403
     assert untouched.token not in answer.text
     assert "access-control-allow-origin" not in answer.headers
@@ -346,7 +352,7 @@ def test_web_pages_of_others_see_and_change_nothing(untouched: Emulator, path: s
 
 def test_a_cross_site_form_changes_nothing(untouched: Emulator) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    answer = httpx.post(f"{untouched.url}/_emulator/page/advance", data={"seconds": "9"}, headers=headers)
+    answer = _request("POST", f"{untouched.url}/_emulator/page/advance", data={"seconds": "9"}, headers=headers)
     assert answer.status_code == 403
 
 
@@ -354,12 +360,12 @@ def test_this_machine_may_by_all_its_names(untouched: Emulator) -> None:
     port = urlsplit(untouched.url).port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"civitai.localhost:{port}", f"[::1]:{port}"):
         origin = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
-        assert httpx.post(f"{untouched.url}/_emulator/callbacks/clear", headers=origin).status_code == 204
+        assert _request("POST", f"{untouched.url}/_emulator/callbacks/clear", headers=origin).status_code == 204
 
 
 def test_the_accounts_service_has_no_control(untouched: Emulator) -> None:
-    assert httpx.get(f"{untouched.auth_url}/_emulator/state").status_code == 404
-    assert httpx.get(untouched.auth_url).status_code == 404
+    assert _request("GET", f"{untouched.auth_url}/_emulator/state").status_code == 404
+    assert _request("GET", untouched.auth_url).status_code == 404
 
 
 def test_what_was_uploaded_cannot_run_scripts_beside_the_control(emulator: Emulator, client: httpx.Client) -> None:
@@ -374,7 +380,7 @@ def test_what_was_uploaded_cannot_run_scripts_beside_the_control(emulator: Emula
 )
 def test_what_is_not_there_is_said(untouched: Emulator, verb: str, path: str, status: int) -> None:
     assert f"there is no {verb} /_emulator/{path}" in _error(
-        httpx.request(verb, f"{untouched.url}/_emulator/{path}"), status
+        _request(verb, f"{untouched.url}/_emulator/{path}"), status
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -12,6 +14,10 @@ from typing import Any
 import httpx
 
 from civitai_ext.emulator import Emulator
+
+# Without certificates, as nothing is called by https: to load them takes longer than most tests.
+_BARE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_request = functools.partial(httpx.request, verify=_BARE)
 
 WORKFLOWS = "/v2/consumer/workflows"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -64,7 +70,7 @@ class Page(HTMLParser):
 
 
 def _page(emulator: Emulator, query: str = "") -> Page:
-    answer = httpx.get(f"{emulator.url}/{query}")
+    answer = _request("GET", f"{emulator.url}/{query}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     return Page(answer.text)
 
@@ -72,7 +78,7 @@ def _page(emulator: Emulator, query: str = "") -> Page:
 def _send(emulator: Emulator, form: Form, **fields: str) -> httpx.Response:
     assert form.method == "post"
     headers = {"Origin": emulator.url, "Sec-Fetch-Site": "same-origin"}
-    return httpx.post(f"{emulator.url}{form.action}", data=form.fields | fields, headers=headers)
+    return _request("POST", f"{emulator.url}{form.action}", data=form.fields | fields, headers=headers)
 
 
 def _submit(client: httpx.Client, *steps: dict[str, Any], **fields: Any) -> str:
@@ -143,16 +149,16 @@ def test_pictures_are_small_and_seen_without_a_trace(emulator: Emulator, client:
     emulator.clock.advance(1000)
     page = _page(emulator)
     requests = len(emulator.journal)
-    pictures = [httpx.get(f"{emulator.url}{image['src']}") for image in page.all("img")]
+    pictures = [_request("GET", f"{emulator.url}{image['src']}") for image in page.all("img")]
     assert [picture.content[:4] for picture in pictures] == [b"\x89PNG"] * 2
     links = [link["href"] for link in page.all("a") if link["href"].startswith("/_emulator/blobs/")]
-    files = [httpx.get(f"{emulator.url}{link}") for link in links]
+    files = [_request("GET", f"{emulator.url}{link}") for link in links]
     assert sorted(file.headers["content-type"] for file in files) == [
         "audio/wav", "image/gif", "image/png", "image/svg+xml",
     ]  # fmt: skip
     assert all(file.headers["content-security-policy"].startswith("sandbox") for file in files)
     assert len(emulator.journal) == requests
-    assert httpx.get(f"{emulator.url}/_emulator/blobs/none").status_code == 404
+    assert _request("GET", f"{emulator.url}/_emulator/blobs/none").status_code == 404
 
 
 # What came from outside
@@ -187,7 +193,7 @@ def test_the_filter_shows_what_was_typed(emulator: Emulator) -> None:
 
 
 def test_a_browser_applies_the_pages_own_script_and_style_and_loads_nothing_from_elsewhere(emulator: Emulator) -> None:
-    answer = httpx.get(emulator.url)
+    answer = _request("GET", emulator.url)
     page, policy = Page(answer.text), answer.headers["content-security-policy"]
     for tag in ("style", "script"):
         digest = b64encode(sha256(page.contents[tag].encode()).digest()).decode()
@@ -208,7 +214,7 @@ def test_odd_json_can_be_shown(emulator: Emulator, client: httpx.Client) -> None
     client.get("/api/v1/%ff%fe", params={"\x00": "\x00"})
     assert "half a pair" in _page(emulator).sections["journal"]
     for path in ("journal", "workflows", "ledger", "state"):
-        assert httpx.get(f"{emulator.url}/_emulator/{path}").status_code == 200
+        assert _request("GET", f"{emulator.url}/_emulator/{path}").status_code == 200
 
 
 # Forms
@@ -284,8 +290,8 @@ def test_much_of_it_comes_in_pieces(emulator: Emulator, client: httpx.Client) ->
 
 
 def test_nothing_but_the_very_address_is_the_page(emulator: Emulator) -> None:
-    assert httpx.head(emulator.url).status_code == 200
+    assert _request("HEAD", emulator.url).status_code == 200
     for verb, path in (("POST", "/"), ("GET", "/index.html"), ("GET", "//"), ("GET", "/_emulators")):
-        answer = httpx.request(verb, f"{emulator.url}{path}")
+        answer = _request(verb, f"{emulator.url}{path}")
         assert "nothing here" in answer.text
         assert "content-security-policy" not in answer.headers

@@ -26,6 +26,7 @@ document.addEventListener("submit", async event => {
   const form = event.target;
   if (form.method !== "post") return;
   event.preventDefault();
+  if (form.dataset.ask && !confirm(form.dataset.ask)) return;
   const answer = await fetch(form.action, { method: "post", body: new URLSearchParams(new FormData(form, event.submitter)) });
   say(answer.ok ? "" : await answer.text());
   await refresh();

@@ -23,6 +23,8 @@ from civitai_ext.emulator.control.desk import Desk
 from civitai_ext.emulator.control.operations import Operations
 from civitai_ext.emulator.control.sections import ACTIONS, Wanted
 
+_ASK = "Everything that programs have made here will be lost. Go on?"
+
 _EFFECTS = {
     "status": ("answer with a status", "503"),
     "lost_answer": ("lose the answer", "true"),
@@ -90,7 +92,7 @@ def _page(desk: Desk, wanted: Wanted) -> str:
         f'<div class="clock"><span data-live="clock">{sections.clock(desk)}</span>{_clock_forms()}</div>'
         f'<nav data-live="counts">{sections.counts(desk)}</nav></header>'
         f'<p id="said" role="status" hidden></p><main><div>{wide}</div><div>{narrow}'
-        f"<section><h2>Reset</h2>{_button('reset', 'bring everything back to how it was at the start')}</section>"
+        f"<section><h2>Reset</h2>{_button('reset', 'bring everything back to the start', ask=_ASK)}</section>"
         f"</div></main><script>{_asset('page.js')}</script></body></html>"
     )
 
@@ -127,8 +129,9 @@ def _fault_form() -> str:
     )
 
 
-def _button(action: str, text: str) -> str:
-    return f'<form method="post" action="{ACTIONS}{action}"><button>{text}</button></form>'
+def _button(action: str, text: str, *, ask: str = "") -> str:
+    asking = f' data-ask="{ask}"' if ask else ""
+    return f'<form method="post" action="{ACTIONS}{action}"{asking}><button>{text}</button></form>'
 
 
 async def _act(request: Request) -> Response:
