@@ -7,9 +7,18 @@ import shlex
 import signal
 import sys
 import threading
-from typing import NoReturn
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
 
 from civitai_ext._version import __version__
+
+_MODELS = 2000
+_AFTERWARDS = """\
+what it prints can be read by a shell:
+  python -m civitai_ext.emulator > emulator.env &
+  . ./emulator.env
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -19,52 +28,78 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the emulator; return the exit code."""
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no moment such as 2026-08-01T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m civitai_ext.emulator",
         description="A local server that stands in for Civitai. Not the service: what it answers is invented.",
+        epilog=_AFTERWARDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=8765, help="port to listen on, 0 for a free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--auth-port", type=int, help="port of the accounts service (default: the one after --port, or a free one)"
-    )
-    parser.add_argument("--seed", type=int, default=1, help="chooses the catalogue (default: %(default)s)")
-    parser.add_argument(
-        "--speed", type=float, default=1.0, help="how fast time passes, 0 stops it (default: %(default)s)"
-    )
-    parser.add_argument("--models", type=int, default=200, help="size of the catalogue (default: %(default)s)")
+    where = parser.add_argument_group("where")
+    where.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    where.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
+    where.add_argument("--auth-port", type=int, metavar="PORT", help="port of the accounts service")
+    what = parser.add_argument_group("what there is")
+    what.add_argument("--seed", type=int, help="chooses the catalogue (default: 1)")
+    what.add_argument("--models", type=int, metavar="N", help=f"size of the catalogue (default: {_MODELS})")
+    what.add_argument("--token", help="the API key of the account (default: test-token)")
+    what.add_argument("--tier", help="the membership of the account, or none (default: bronze)")
+    what.add_argument("--data", type=Path, metavar="DIR", help="folder that keeps what is made between runs")
+    time = parser.add_argument_group("time")
+    time.add_argument("--speed", type=float, default=1.0, help="how fast it passes, 0 stops it (default: %(default)g)")
+    time.add_argument("--start", type=_moment, metavar="MOMENT", help="when it begins (default: now)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--version", action="version", version=f"civitai-ext {__version__}")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the emulator; return the exit code."""
+    parser = _parser()
     options = parser.parse_args(arguments)
+    over = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as in the background of a script
+            signal.signal(each, lambda number, frame: over.set())
     try:
         from civitai_ext.emulator import Emulator, EmulatorError
+        from civitai_ext.emulator.keeping.folder import FolderError, settings_of
     except ImportError as error:
         parser.error(str(error))
 
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: over.set())
     try:
+        # What is not said is as it was in the runs before.
+        settings: dict[str, Any] = {"models": _MODELS} | (settings_of(options.data) if options.data else {})
+        said = {name: getattr(options, name) for name in ("seed", "models", "token", "tier")}
+        settings |= {name: value for name, value in said.items() if value is not None}
+        if settings.get("tier") == "none":
+            settings["tier"] = None
         emulator = Emulator(
             options.port,
             options.host,
             auth_port=options.auth_port,
-            seed=options.seed,
             speed=options.speed,
-            models=options.models,
+            start=options.start,
+            data=options.data,
+            **settings,
         ).start()
-    except (EmulatorError, ValueError) as error:
+    except (EmulatorError, FolderError, ValueError) as error:
         parser.error(str(error))
-    print(f"# The civitai-ext emulator listens on {emulator.url}; Ctrl-C ends it. Point a client at it with:")
-    for name, value in emulator.environment.items():
-        print(f"export {name}={shlex.quote(value)}")
-    sys.stdout.flush()
+    if not options.quiet:
+        print(f"# The civitai-ext emulator listens on {emulator.url} and shows itself there. Ctrl-C ends it. To use:")
+        for name, value in emulator.environment.items():
+            print(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
     try:
         over.wait()
-    except KeyboardInterrupt:
-        print()
     finally:
         emulator.close()
     return 0

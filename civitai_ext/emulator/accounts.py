@@ -53,6 +53,8 @@ class Credential:
 class Accounts:
     """The accounts, and the credentials by which requests speak for them. Iterating gives the accounts."""
 
+    KEPT = ("_accounts", "_credentials", "_purses", "_keys")
+
     def __init__(self, clock: Clock, identifiers: Identifiers) -> None:
         self._clock = clock
         self._identifiers = identifiers

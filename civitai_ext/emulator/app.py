@@ -90,7 +90,7 @@ def make_app(
             *FORMER_ROUTES,
         ],
         middleware=[
-            Middleware(JournalMiddleware, journal=world.journal),
+            Middleware(JournalMiddleware, journal=world.journal, clock=world.clock),
             Middleware(FaultMiddleware, faults=faults, advance=world.clock.advance, transport_of=transport_of),
         ],
         exception_handlers={RefusalError: _refused, HTTPException: _unrouted},

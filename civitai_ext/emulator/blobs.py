@@ -80,6 +80,8 @@ class Blob:
 class Blobs:
     """Keeps blobs, and signs and reads their URLs."""
 
+    KEPT = ("_blobs",)
+
     def __init__(self, origin: str, clock: Clock, identifiers: Identifiers, signer: Signer) -> None:
         self._origin = origin
         self._clock = clock

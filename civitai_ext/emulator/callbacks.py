@@ -58,6 +58,10 @@ class Delivery:
     at: datetime
 
 
+_Course = tuple[Workflow, int, set[Hashable], list[tuple[str, Any]]]
+"""A workflow, the place of a callback of it, the events that were noted, and those that were not posted."""
+
+
 @dataclass
 class _Trouble:
     """Something that goes wrong with some of the deliveries."""
@@ -83,6 +87,8 @@ class Callbacks:
 
     """
 
+    KEPT = ("under_way",)
+
     def __init__(self, clock: Clock) -> None:
         self.deliveries: deque[Delivery] = deque(maxlen=_RECORD_LENGTH)
         self._clock = clock
@@ -91,6 +97,21 @@ class Callbacks:
         self._lanes: dict[asyncio.Task[None], _Lane] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: httpx.AsyncClient | None = None
+        self._left: list[_Course] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no event is to come."""
+        return not self._lanes
+
+    @property
+    def under_way(self) -> list[_Course]:
+        """How far the events of each workflow have come with each callback. Setting it needs `resume`."""
+        return [*self._left, *(lane.course for lane in list(self._lanes.values()))]
+
+    @under_way.setter
+    def under_way(self, left: list[_Course]) -> None:
+        self._left = left
 
     def duplicate(self, times: int | None = None, *, every: int = 1) -> None:
         """Post events again that were taken.
@@ -127,29 +148,51 @@ class Callbacks:
 
         """
         if self._loop is not None and not self._clock.stopped:
-            asyncio.run_coroutine_threadsafe(asyncio.wait_for(self._settled(), timeout), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self.settled(timeout), self._loop).result()
 
     def watch(self, workflow: Workflow, workflows: Workflows) -> None:
         """Post the events of a workflow from now on. Costs nothing where there is no callback."""
         for callback in workflow.template.callbacks:
-            self._loop = asyncio.get_running_loop()
-            lane = _Lane(self, workflow, workflows, callback)
-            task = self._loop.create_task(lane.run())
-            self._lanes[task] = lane
-            task.add_done_callback(self._lanes.pop)
+            self._begin(_Lane(self, workflow, workflows, callback))
 
-    async def close(self) -> None:
-        """Post nothing more."""
+    def resume(self, workflows: Workflows) -> None:
+        """Go on with what another run has left; an event that was being posted then is posted again."""
+        for workflow, place, noted, queue in self._left:
+            callback = workflow.template.callbacks[place]
+            self._begin(_Lane(self, workflow, workflows, callback, deque(queue), noted))
+        self._left = []
+
+    def _begin(self, lane: _Lane) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = self._loop.create_task(lane.run())
+        self._lanes[task] = lane
+        task.add_done_callback(self._lanes.pop)
+
+    async def drop(self) -> None:
+        """Post nothing more of the workflows that there are."""
         tasks = list(self._lanes)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def reset(self) -> None:
+        """Be as at the start: nothing was posted, nothing is under way, nothing goes wrong."""
+        await self.drop()
+        self.deliveries.clear()
+        self.clear()
+
+    async def close(self) -> None:
+        """Post nothing more; what is left stays `under_way`."""
+        self._left = self.under_way
+        await self.drop()
         if self._http is not None:
             await self._http.aclose()
 
-    async def _settled(self) -> None:
-        while any(lane.is_busy() for lane in self._lanes.values()):
-            await asyncio.sleep(0.001)
+    async def settled(self, timeout: float) -> None:
+        """Wait as `settle` does, in the emulator's own thread."""
+        async with asyncio.timeout(timeout):
+            while any(lane.is_busy() for lane in self._lanes.values()):
+                await asyncio.sleep(0.001)
 
     async def _post(self, url: str, body: Any) -> int | None:
         if self._http is None:
@@ -173,6 +216,7 @@ class _Lane:
     callback: dict[str, Any]
     _queue: deque[tuple[str, Any]] = field(default_factory=deque)
     _noted: set[Hashable] = field(default_factory=set)
+    _taken: list[tuple[str, Any]] = field(default_factory=list)
     _swaps: bool | None = None
     _is_posting: bool = False
     _due: datetime | None = None
@@ -181,13 +225,20 @@ class _Lane:
     def _clock(self) -> Clock:
         return self.callbacks._clock
 
+    @property
+    def course(self) -> _Course:
+        """How far it has come."""
+        place = next(place for place, each in enumerate(self.workflow.template.callbacks) if each is self.callback)
+        return self.workflow, place, set(self._noted), [*self._taken, *self._queue]
+
     async def run(self) -> None:
         """Post events until the workflow is over and all have been posted."""
         while not self._clock.stopped:
             self._note()
-            if taken := self._take():
-                for name, body in taken:
-                    await self._deliver(name, body)
+            if self._taken or self._take():
+                await self._deliver(*self._taken[0])
+                if not self._clock.stopped:
+                    del self._taken[0]
             elif self.workflow.final:
                 return
             else:
@@ -217,15 +268,16 @@ class _Lane:
             self._swaps = any(trouble.strikes() for trouble in self.callbacks._swaps)
         return self._swaps and len(self._queue) < 2 and not self.workflow.final
 
-    def _take(self) -> list[tuple[str, Any]]:
+    def _take(self) -> bool:
+        """Choose what to post next; tell whether there is something."""
         if not self._queue or self._is_held():
-            return []
+            return False
         self._is_posting = True
-        taken = [self._queue.popleft()]
+        self._taken.append(self._queue.popleft())
         if self._swaps and self._queue:
-            taken.insert(0, self._queue.popleft())
+            self._taken.insert(0, self._queue.popleft())
         self._swaps = None
-        return taken
+        return True
 
     async def _deliver(self, name: str, body: Any) -> None:
         """Post an event until it is taken, or until it is given up."""

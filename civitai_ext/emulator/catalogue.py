@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from civitai_ext.emulator import files
 from civitai_ext.emulator.drawing import Picture, generation_data
@@ -291,6 +292,16 @@ class Model:
         return max(version.published_at for version in self.versions)
 
 
+@dataclass(frozen=True)
+class _Removed:
+    """A model that was taken away, and where it was."""
+
+    model: Model
+    siblings: list[Model]
+    place: int
+    own_place: int
+
+
 class Catalogue:
     """All there is to find; the same for the same seed and size.
 
@@ -304,6 +315,8 @@ class Catalogue:
     True
     """
 
+    KEPT = ("changes",)
+
     def __init__(self, seed: int, size: int, owner: Creator | None = None) -> None:
         if size < 1:
             raise ValueError("a catalogue has at least one model")
@@ -315,13 +328,19 @@ class Catalogue:
         if owner is not None:
             self.creators.append(owner)
             self.models.append(maker.own_model(size, owner))
-        self.model_by_id = {model.id: model for model in self.models}
-        self.version_by_id = {version.id: version for model in self.models for version in model.versions}
+        self.unlisted: list[Model] = []
+        """Models that only their ids and the name of their creator lead to."""
+        self._removed: list[_Removed] = []
+        self._access_before: dict[int, tuple[datetime | None, bool]] = {}
+        self._index()
+
+    def _index(self) -> None:
+        models = [*self.models, *self.unlisted]
+        self.model_by_id = {model.id: model for model in models}
+        self.version_by_id = {version.id: version for model in models for version in model.versions}
         self.file_by_id = {file.id: file for version in self.version_by_id.values() for file in version.files}
         self.image_by_id = {image.id: image for version in self.version_by_id.values() for image in version.images}
         self.image_by_key = {image.key: image for image in self.image_by_id.values()}
-        self.unlisted: list[Model] = []
-        """Models that only their ids and the name of their creator lead to."""
 
     def add(self, model: Model) -> None:
         """Add an unlisted model; nothing else changes by that."""
@@ -348,8 +367,10 @@ class Catalogue:
 
         """
         model = self.model_by_id.pop(model_id)
-        self.models.remove(model)
-        model.creator.models.remove(model)
+        siblings, own = (self.unlisted if model in self.unlisted else self.models), model.creator.models
+        self._removed.append(_Removed(model, siblings, siblings.index(model), own.index(model)))
+        siblings.remove(model)
+        own.remove(model)
         for version in model.versions:
             del self.version_by_id[version.id]
             for file in version.files:
@@ -357,6 +378,38 @@ class Catalogue:
             for image in version.images:
                 del self.image_by_id[image.id], self.image_by_key[image.key]
         self.__dict__.pop("files_by_hash", None)
+
+    def set_access(self, version: Version, until: datetime | None, *, permanent: bool) -> None:
+        """Let a version be for those who pay, until a moment or for good, or for everybody (`None`)."""
+        self._access_before.setdefault(version.id, (version.early_access_until, version.access_is_permanent))
+        version.early_access_until, version.access_is_permanent = until, permanent
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What is not as the seed has made it. Setting it first undoes what there was."""
+        changed = (self.version_by_id[id_] for id_ in self._access_before if id_ in self.version_by_id)
+        return {
+            "removed": [removed.model.id for removed in self._removed],
+            "access": [(version.id, version.early_access_until, version.access_is_permanent) for version in changed],
+        }
+
+    @changes.setter
+    def changes(self, changes: Mapping[str, Any]) -> None:
+        if self._removed:
+            while self._removed:
+                removed = self._removed.pop()
+                removed.siblings.insert(removed.place, removed.model)
+                removed.model.creator.models.insert(removed.own_place, removed.model)
+            self.__dict__.pop("files_by_hash", None)
+            self._index()
+        for id_, (until, permanent) in self._access_before.items():
+            version = self.version_by_id[id_]
+            version.early_access_until, version.access_is_permanent = until, permanent
+        self._access_before.clear()
+        for id_, until, permanent in changes["access"]:
+            self.set_access(self.version_by_id[id_], until, permanent=permanent)
+        for id_ in changes["removed"]:
+            self.remove(id_)
 
     def version_of(self, air: str) -> Version | None:
         """Find the version that an AIR names.

@@ -11,6 +11,10 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+_FASTEST = 1_000_000.0
+_END = datetime(9000, 1, 1, tzinfo=UTC)
+"""Beyond that there would be no room for what ends some time after something else."""
+
 
 class Clock:
     """Virtual time: the start, plus the real time since then times `speed`, plus every `advance`.
@@ -24,7 +28,8 @@ class Clock:
     """
 
     def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:
-        self._speed = _checked(speed)
+        self._speed = self._first_speed = _checked(speed)
+        self._first_moment = start
         self._start = (start or datetime.now(UTC)).astimezone(UTC)
         self._real_start = time.monotonic()
         self._advanced = 0.0
@@ -61,14 +66,30 @@ class Clock:
         """Move the clock forward and let every waiting request look again; safe from any thread.
 
         Raises:
-            ValueError: `seconds` is negative.
+            ValueError: `seconds` is negative, or more than there are.
 
         """
-        if seconds < 0:
+        if not seconds >= 0:
             raise ValueError("the clock only moves forward")
+        if not seconds < (_END - self.now()).total_seconds():
+            raise ValueError(f"the clock ends with the year {_END.year - 1}")
         with self._lock:
             self._advanced += seconds
         self.wake()
+
+    def restart(self, moment: datetime | None = None) -> None:
+        """Go on from another moment, or from where it began, at the speed that it began with."""
+        if moment is None:
+            moment = self._first_moment or datetime.now(UTC)
+        with self._lock:
+            self._start, self._advanced = moment.astimezone(UTC), 0.0
+            self._real_start, self._speed = time.monotonic(), self._first_speed
+        self.wake()
+
+    def go_on(self, moment: datetime) -> None:
+        """Go on from where another run has ended, or from the present if that is later and time passes by itself."""
+        is_left_behind = self._first_moment is None and self._speed > 0
+        self.restart(max(moment, datetime.now(UTC)) if is_left_behind else moment)
 
     def wake(self) -> None:
         """Let every waiting request look again, because something it may wait for has changed."""
@@ -106,4 +127,6 @@ class Clock:
 def _checked(speed: float) -> float:
     if speed < 0:
         raise ValueError("speed must not be negative: time does not run backwards")
+    if not speed <= _FASTEST:
+        raise ValueError(f"speed is {_FASTEST:,.0f} at most")
     return speed

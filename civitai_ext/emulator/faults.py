@@ -15,7 +15,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -46,6 +46,7 @@ _ENDS: tuple[End, ...] = ("close", "reset", "stall")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _PAGING = frozenset({"cursor", "page", "token"})
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 999
 _IN_A_ROW = 2
 # Codes and refresh tokens work once: whoever does not get the answer cannot ask for it again.
 _ONCE = "/api/auth/*token"
@@ -79,6 +80,7 @@ class Fault:
 
     Attributes:
         hits: How often it has gone wrong so far.
+        id: What tells it apart from the others of its emulator.
 
     """
 
@@ -108,6 +110,7 @@ class Fault:
     advance: float = 0.0
     skew: int = 0
     hits: int = 0
+    id: int = 0
     _seen: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +119,8 @@ class Fault:
             raise ValueError(f"a fault does one thing, and {' and '.join(effects)} are several")
         if len(self.route.split()) != 2:
             raise ValueError("a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *'")
+        if self.status is not None and not _LOWEST_STATUS <= self.status <= _HIGHEST_STATUS:
+            raise ValueError(f"status is a number from {_LOWEST_STATUS} to {_HIGHEST_STATUS}, not {self.status}")
         if self.accepted and not (self.delay or "status" in effects or "html_page" in effects):
             raise ValueError("accepted goes with status, html_page or delay")
         if self.every is not None and self.every < 1:
@@ -222,16 +227,23 @@ class Verdict(NamedTuple):
 
 
 @dataclass
-class _Chaos:
-    """Faults that are drawn: the same ones for the same requests, in whatever order they come."""
+class Chaos:
+    """Faults that are drawn: the same ones for the same requests, in whatever order they come; see `Faults.chaos`.
+
+    Attributes:
+        hits: How often something has gone wrong so far.
+
+    """
 
     route: str
     seed: int
     rate: float
     kinds: Sequence[int | Kind]
+    hits: int = 0
     _attempts: dict[Asked, tuple[int, int]] = field(default_factory=dict)  # how many, and how many failed in a row
 
     def draw(self, asked: Asked) -> Fault | None:
+        """Draw what goes wrong with a request, if anything does."""
         count, failed = self._attempts.get(asked, (0, 0))
         choose = random.Random(f"{self.seed} {asked} {count}")  # noqa: S311 - reproducible on purpose
         fault = None
@@ -241,6 +253,7 @@ class _Chaos:
             is_lost = kind in _AFTER_THE_WORK and fnmatchcase(asked.path, _ONCE)
             made = _drawn(self.route, HTTPStatus.SERVICE_UNAVAILABLE if is_lost else kind)
             fault = made if made.hit(asked) else None
+        self.hits += fault is not None
         self._attempts[asked] = (count + 1, 0 if fault is None else failed + 1)
         return fault
 
@@ -298,7 +311,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
-        self._chaos: list[_Chaos] = []
+        self._count = 0
+        self._chaos: list[Chaos] = []
         self._listings: dict[Asked, _Listing] = {}
         self._revisions: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -384,8 +398,23 @@ class Faults:
             end, gzip, ignore_range, shift_range, changed, rate, advance, skew,
         )  # fmt: skip
         with self._lock:
+            self._count += 1
+            fault.id = self._count
             self._faults.append(fault)
         return fault
+
+    def remove(self, id: int) -> None:
+        """Let one thing not go wrong any more; a file that it has changed stays changed.
+
+        Raises:
+            KeyError: There is no such fault.
+
+        """
+        with self._lock:
+            found = next((fault for fault in self._faults if fault.id == id), None)
+            if found is None:
+                raise KeyError(id)
+            self._faults.remove(found)
 
     def chaos(self, seed: int, rate: float = 0.2, kinds: Sequence[int | Kind] = CHAOS, *, route: str = ANY) -> None:
         """Let things go wrong by chance, the same ones for the same requests and seed.
@@ -409,7 +438,7 @@ class Faults:
         for kind in kinds:
             _drawn(route, kind)
         with self._lock:
-            self._chaos.append(_Chaos(route, seed, rate, tuple(kinds)))
+            self._chaos.append(Chaos(route, seed, rate, tuple(kinds)))
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
@@ -418,6 +447,14 @@ class Faults:
             self._chaos.clear()
             self._listings.clear()
             self._revisions.clear()
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(list(self._faults))
+
+    @property
+    def drawn(self) -> list[Chaos]:
+        """What `chaos` has let go wrong by chance."""
+        return list(self._chaos)
 
     @property
     def needs_answers(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import uuid
+from typing import Any
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -16,9 +17,20 @@ class Identifiers:
     True
     """
 
+    KEPT = ("state",)
+
     def __init__(self, seed: int) -> None:
         self._random = random.Random(f"identifiers {seed}")  # noqa: S311 - reproducible on purpose
         self._lock = threading.Lock()
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What decides on the identifiers to come."""
+        return self._random.getstate()
+
+    @state.setter
+    def state(self, state: tuple[Any, ...]) -> None:
+        self._random.setstate(state)
 
     def make(self, prefix: str) -> str:
         """Make a new identifier: the prefix, an underscore and 26 characters."""

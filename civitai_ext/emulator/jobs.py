@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import itertools
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -127,15 +126,23 @@ class Submission:
 class Jobs:
     """Takes jobs in, moves them on, settles their Buzz."""
 
+    KEPT = ("_count", "_by_id", "_submission_count", "_submissions")
+
     def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers, catalogue: Catalogue) -> None:
         self._clock = clock
         self._blobs = blobs
         self._catalogue = catalogue
         self._identifiers = identifiers
-        self._numbers = itertools.count(1)
+        self._count = 0
         self._by_id: dict[str, Job] = {}
-        self._submission_numbers = itertools.count(1)
+        self._submission_count = 0
         self._submissions: deque[Submission] = deque()
+
+    def __iter__(self) -> Iterator[Job]:
+        """Go through all that was submitted, oldest first."""
+        for job in list(self._by_id.values()):
+            self.refresh(job)
+            yield job
 
     def preview(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         """Price jobs without running them."""
@@ -153,7 +160,8 @@ class Jobs:
         for job in jobs:
             job.transactions = purse.charge(job.template.price, COLOURS, workflow_id=job.id, at=job.created_at)
             self._by_id[job.id] = job
-        self._submissions.append(Submission(next(self._submission_numbers), account, self._clock.now(), jobs))
+        self._submission_count += 1
+        self._submissions.append(Submission(self._submission_count, account, self._clock.now(), jobs))
         self._forget_old()
         return jobs
 
@@ -252,10 +260,11 @@ class Jobs:
             for _ in range(template.quantity):
                 id_ = self._identifiers.uuid()
                 key = hashlib.sha256(id_.encode()).hexdigest().upper()
+                self._count += 1
                 jobs.append(
                     Job(
                         id=id_,
-                        number=next(self._numbers),
+                        number=self._count,
                         account=account,
                         purse=purse,
                         template=template,

@@ -25,6 +25,11 @@ class Allowance:
         self._lock = threading.Lock()
         self._used: dict[str, tuple[float, int]] = {}
 
+    def clear(self) -> None:
+        """Let everybody begin anew."""
+        with self._lock:
+            self._used.clear()
+
     def take(self, who: str, *, most: int, amount: int = 1) -> int:
         """Use some of what `who` may use; return 0, or the seconds to wait when `most` is exceeded."""
         now = self._clock.now().timestamp()

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from civitai_ext.emulator.accounts import Accounts
+from civitai_ext.emulator.accounts import Account, Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
 from civitai_ext.emulator.callbacks import Callbacks, Delivery
 from civitai_ext.emulator.catalogue import Catalogue, Creator, Version
 from civitai_ext.emulator.clock import Clock
 from civitai_ext.emulator.community import Community
+from civitai_ext.emulator.control.desk import Desk
+from civitai_ext.emulator.control.front import Front
 from civitai_ext.emulator.directory import Directory
 from civitai_ext.emulator.faults import Faults
 from civitai_ext.emulator.identifiers import Identifiers
 from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
+from civitai_ext.emulator.keeping.folder import Folder, FolderError
+from civitai_ext.emulator.keeping.saving import Saver
+from civitai_ext.emulator.keeping.state import State
 from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.oauth.service import OAuth
@@ -46,6 +52,8 @@ _STOP_SECONDS = 5
 _GRACE_SECONDS = 1.0
 _LAST_SECONDS = 0.2
 """How long an answer may take to notice that its connection is gone."""
+
+T = TypeVar("T")
 
 
 class EmulatorError(RuntimeError):
@@ -75,6 +83,7 @@ class Emulator:
         start: The moment that its clock begins at; now by default.
         large_file: The length in bytes of the file of `oddities["large"]`, which takes no memory.
         download_quota: How many downloads an account, or an address without one, may begin in 24 hours.
+        data: A folder that keeps what was made between runs; nothing is kept by default.
 
     >>> import json, urllib.request
     >>> with Emulator(models=3) as emulator:
@@ -100,6 +109,7 @@ class Emulator:
         start: datetime | None = None,
         large_file: int = LARGE,
         download_quota: int | None = None,
+        data: str | os.PathLike[str] | None = None,
     ) -> None:
         if large_file < 0:
             raise ValueError("large_file is a length: 0 or more")
@@ -107,13 +117,15 @@ class Emulator:
         self._auth_port = auth_port
         self._host = host
         self._seed = seed
+        self._data = None if data is None else Path(data)
+        self._settings = {"seed": seed, "models": models, "token": token, "tier": tier}
         identifiers = Identifiers(seed)
         self._identifiers = identifiers
         self.clock = Clock(speed=speed, start=start)
         """The time of the emulator; `advance` moves it."""
         self.accounts = Accounts(self.clock, identifiers)
         """Who has an account; `add` makes further ones, `add_key` further API keys."""
-        self._account = self.accounts.add("emulated", token=token, tier=tier, balance=balance)
+        self.accounts.add("emulated", token=token, tier=tier, balance=balance)
         self.oauth = OAuth(self.clock, self.accounts, identifiers, seed, self._origins)
         """The accounts service: its clients and switches, and users who `approve` and `deny`."""
         self._catalogue = Catalogue(seed, models, Creator(self._account.id, self._account.username))
@@ -126,9 +138,15 @@ class Emulator:
         self._uploads = Uploads(identifiers, chunk_size)
         self.faults = Faults()
         """What goes wrong on purpose: nothing, until something is added."""
+        self._saver: Saver | None = None
         self._server: _Server | None = None
+        self._reset: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
+
+    @property
+    def _account(self) -> Account:
+        return next(iter(self.accounts))
 
     @property
     def ledger(self) -> Ledger:
@@ -194,7 +212,7 @@ class Emulator:
         """Listen and answer, in a thread of its own.
 
         Raises:
-            EmulatorError: The address cannot be listened on.
+            EmulatorError: The address cannot be listened on, or `data` cannot be used.
 
         """
         if self._thread is not None:
@@ -208,10 +226,21 @@ class Emulator:
         except EmulatorError:
             site.close()
             raise
-        app = make_app(
-            self._world(self.url), self.faults, self._transport_of, auth_port=self._sockets[1].getsockname()[1]
-        )
-        self._server = _Server(app, self.callbacks)
+        world = self._world(self.url)
+        state = State(world, self._identifiers)
+        self._reset = _resetting(world, self.faults, state.remember())
+        if self._data is not None:
+            try:
+                saver = Saver(Folder(self._data, self._settings), state, self.clock)
+                saver.load()
+            except FolderError as error:
+                self.close()
+                raise EmulatorError(str(error)) from error
+            self._saver = saver
+        desk = Desk(world, self.faults, self._oddities, self.environment, self._reset)
+        services = make_app(world, self.faults, self._transport_of, auth_port=_port(self._sockets[1]))
+        front = Front(services, desk, _port(self._sockets[0]))
+        self._server = _Server(front, world)
         self._thread = threading.Thread(
             target=self._server.run, args=(self._sockets,), name="civitai-ext-emulator", daemon=True
         )
@@ -219,10 +248,15 @@ class Emulator:
         if not self._server.ready.wait(_START_SECONDS):
             self.close()
             raise EmulatorError(f"the emulator did not start within {_START_SECONDS} seconds")
+        if self._saver is not None:
+            # While events are under way, something changes without anybody asking.
+            self._saver.start(self._server.run_within, lambda: front.changes if self.callbacks.is_idle else object())
         return self
 
     def close(self) -> None:
         """Stop answering; requests that wait are answered at once. Closing twice does nothing."""
+        if self._saver is not None:
+            self._saver.stop()
         self.clock.stop()
         if self._server is not None:
             self._server.stop()
@@ -230,8 +264,23 @@ class Emulator:
             self._thread.join(_STOP_SECONDS)
         for listening in self._sockets:
             listening.close()
-        self._server = self._thread = None
+        if self._saver is not None:
+            self._saver.finish()
+        self._server = self._thread = self._reset = self._saver = None
         self._sockets = []
+
+    def reset(self) -> None:
+        """Bring everything back to how it was when it started, on its clock too; from any thread but its own.
+
+        What was got from it before, such as accounts and clients, is no longer a part of it.
+
+        Raises:
+            EmulatorError: It is not running.
+
+        """
+        if self._server is None or self._reset is None:
+            raise EmulatorError("the emulator is not running: there is nothing to reset")
+        self._server.finish_within(self._reset)
 
     def _world(self, origin: str) -> World:
         signer = Signer(self._seed)
@@ -291,6 +340,26 @@ class Emulator:
         await asyncio.to_thread(self.close)
 
 
+def _resetting(world: World, faults: Faults, go_back: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Make what brings everything back to how it is now; `go_back` does so for what was made."""
+
+    async def reset() -> None:
+        await world.callbacks.reset()
+        faults.clear()
+        world.journal.clear()
+        for allowance in (world.minute, world.hour, world.day):
+            allowance.clear()
+        go_back()
+        world.rendered.clear()
+        world.clock.restart()
+
+    return reset
+
+
+def _port(listening: socket.socket) -> int:
+    return int(listening.getsockname()[1])
+
+
 def _origin(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - what means all addresses is no address to call
@@ -330,7 +399,7 @@ def _bound(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and posts nothing once it is not."""
 
-    def __init__(self, app: Starlette, callbacks: Callbacks) -> None:
+    def __init__(self, app: ASGIApp, world: World) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -344,7 +413,7 @@ class _Server(uvicorn.Server):
                 date_header=False,  # ours may be wrong on purpose
             )
         )
-        self._callbacks = callbacks
+        self._world = world
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self.ready = threading.Event()
@@ -356,9 +425,23 @@ class _Server(uvicorn.Server):
             with suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
+    def run_within(self, work: Callable[[], T]) -> T:
+        """Run something in the server's thread, where nothing else changes meanwhile, and wait for it."""
+
+        async def run() -> T:
+            return work()
+
+        return self.finish_within(run)
+
+    def finish_within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Let something come to its end in the server's thread, and wait for it."""
+        assert self._loop is not None  # noqa: S101 - tells the type checker
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         await super().startup(sockets)
+        self._world.callbacks.resume(self._world.workflows)
         self.ready.set()
 
     async def main_loop(self) -> None:
@@ -367,7 +450,7 @@ class _Server(uvicorn.Server):
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._callbacks.close()
+        await self._world.callbacks.close()
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

@@ -62,6 +62,8 @@ class Uploads:
 
     """
 
+    KEPT = ("_uploads", "objects")
+
     def __init__(self, identifiers: Identifiers, chunk: int = CHUNK) -> None:
         if chunk < 1:
             raise ValueError("chunk_size must be 1 or more")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -76,10 +75,12 @@ class Vault:
 class Vaults:
     """All vaults."""
 
+    KEPT = ("_vaults", "_last_id")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._vaults: dict[int, Vault] = {}
-        self._ids = itertools.count(610_000)
+        self._last_id = 609_999
         self._lock = threading.Lock()
 
     def of(self, account: Account) -> Vault | None:
@@ -118,9 +119,10 @@ class Vaults:
             raise VaultError("You do not have a membership that includes a vault.")
         if version.usage_control != "Download" or version.model.mode == "Archived" or version.is_gated_for(account.id):
             raise VaultError("You do not have permission to store this version.")
-        item = VaultItem(next(self._ids), vault.id, version, self._clock.now())
+        item = VaultItem(self._last_id + 1, vault.id, version, self._clock.now())
         if vault.used_kb + item.size_kb > self.quota_kb(account):
             raise VaultError("Your vault does not have enough room for this version.")
+        self._last_id = item.id
         vault.items[version.id] = item
         vault.updated_at = item.added_at
         return item

@@ -166,14 +166,22 @@ def overall(statuses: Collection[str]) -> str:
 class Workflows:
     """Takes workflows in, moves them on, settles their Buzz."""
 
+    KEPT = ("_count", "_by_id", "_by_key")
+
     def __init__(self, clock: Clock, blobs: Blobs, identifiers: Identifiers, catalogue: Catalogue) -> None:
         self._clock = clock
         self._blobs = blobs
         self._identifiers = identifiers
         self._catalogue = catalogue
-        self._numbers = itertools.count(1)
+        self._count = 0
         self._by_id: dict[str, Workflow] = {}
         self._by_key: dict[tuple[int, str], Workflow] = {}
+
+    def __iter__(self) -> Iterator[Workflow]:
+        """Go through all that is kept, oldest first, also what no listing shows."""
+        for workflow in list(self._by_id.values()):
+            self.refresh(workflow)
+            yield workflow
 
     def earlier(self, account: Account, template: Template) -> Workflow | None:
         """Find what an earlier submit with the same `externalId` led to, be it a workflow or a preview."""
@@ -402,9 +410,10 @@ class Workflows:
         return output
 
     def _make(self, account: Account, template: Template, purse: Purse, *, id_: str | None) -> Workflow:
+        self._count += 1
         workflow = Workflow(
             id=id_,
-            number=next(self._numbers),
+            number=self._count,
             account=account,
             purse=purse,
             template=template,

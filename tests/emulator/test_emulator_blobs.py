@@ -129,7 +129,7 @@ def test_a_signed_upload_needs_no_token_and_takes_none(
 
 def _world(emulator: Emulator) -> World:
     assert emulator._server is not None
-    return emulator._server.config.app.state.world  # type: ignore[union-attr,no-any-return]
+    return emulator._server._world
 
 
 def test_the_parameters_of_a_blob_are_checked(client: httpx.Client, emulator: Emulator, blob: Json) -> None:

@@ -124,7 +124,8 @@ def test_lists_show_public_collections_and_ids_lead_to_unlisted_ones(
     emulator: Emulator, anonymous: httpx.Client
 ) -> None:
     assert all(item["read"] == "Public" for item in _all(anonymous, "/api/v1/collections", nsfw="true"))
-    community = emulator._server.config.app.state.world.community  # type: ignore[union-attr]
+    assert emulator._server is not None
+    community = emulator._server._world.community
     by_read = {collection.read: collection.id for collection in community.collections}
     unlisted = anonymous.get(f"/api/v1/collections/{by_read['Unlisted']}").json()
     assert (unlisted["read"], unlisted["isPublic"]) == ("Unlisted", False)

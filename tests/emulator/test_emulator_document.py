@@ -83,7 +83,7 @@ def _values(emulator: Emulator) -> dict[str, dict[str, Any]]:
 
 def _community(emulator: Emulator) -> Any:
     assert emulator._server is not None
-    return emulator._server.config.app.state.world.community  # type: ignore[union-attr]
+    return emulator._server._world.community
 
 
 def _ask(world: tuple[Emulator, httpx.Client], name: str) -> httpx.Response:

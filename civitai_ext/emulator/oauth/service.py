@@ -35,6 +35,12 @@ class OAuth:
 
     """
 
+    SWITCHES = (
+        "access_seconds", "rate_limits", "sends_issuer", "checks_origin_at_token", "signs_id_tokens",
+        "legacy_redirects", "legacy_failure",
+    )  # fmt: skip
+    KEPT = ("public", "confidential", "device", "_clients", "refreshes", *SWITCHES)
+
     def __init__(
         self,
         clock: Clock,
@@ -68,6 +74,11 @@ class OAuth:
         return self._origins()[1]
 
     # Clients
+
+    @property
+    def clients(self) -> list[Client]:
+        """All clients that there are."""
+        return list(self._clients.values())
 
     def client(self, id_: str) -> Client | None:
         """Find a client."""

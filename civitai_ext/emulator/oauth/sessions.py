@@ -28,6 +28,8 @@ class Session:
 class Sessions:
     """The sessions of browsers, which know theirs by a cookie."""
 
+    KEPT = ("_sessions",)
+
     def __init__(self, clock: Clock, identifiers: Identifiers) -> None:
         self._clock = clock
         self._identifiers = identifiers

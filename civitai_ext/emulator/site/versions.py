@@ -128,12 +128,12 @@ async def _set_early_access(request: Request, world: World, caller: Account | No
     if caller is None or version.model.creator.id != caller.id:
         refuse({"error": "You do not have permission to change this version"}, 403)
     if access is None:
-        version.early_access_until, version.access_is_permanent = None, False
+        world.catalogue.set_access(version, None, permanent=False)
     else:
         if not body["rightsAffirmed"]:
             refuse({"error": "You must affirm that you hold the rights"}, 400)
-        version.access_is_permanent = access.get("permanent") is True
-        version.early_access_until = _moment(access.get("endsAt")) or world.clock.now() + _DEFAULT_ACCESS
+        until = _moment(access.get("endsAt")) or world.clock.now() + _DEFAULT_ACCESS
+        world.catalogue.set_access(version, until, permanent=access.get("permanent") is True)
     world.rendered.clear()
     return answer({"id": version.id, "paidAccess": paid_access(version)})
 
