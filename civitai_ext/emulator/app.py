@@ -108,6 +108,12 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     """Answer for paths and verbs that nobody serves: the orchestrator with a problem, the site with a page."""
     assert isinstance(error, HTTPException)  # noqa: S101 - tells the type checker
     if request.url.path.startswith(("/v1/", "/v2/")):
-        return problem(error.status_code)
+        return _with_headers(problem(error.status_code), error)
     page = f"<!doctype html><title>{error.status_code}</title><p>The civitai-ext emulator has nothing here.</p>"
-    return HTMLResponse(page, error.status_code)
+    return _with_headers(HTMLResponse(page, error.status_code), error)
+
+
+def _with_headers(response: Response, error: HTTPException) -> Response:
+    """Add what the error has to tell in headers: which verbs a route has."""
+    response.headers.update(error.headers or {})
+    return response

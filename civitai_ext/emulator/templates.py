@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from civitai_ext.emulator.ledger import COLOURS
 from civitai_ext.emulator.pricing import Bill, Price
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.references import ARGUMENTS, references
 from civitai_ext.emulator.steps import KINDS, Faults, Input, find_kind
 
@@ -20,6 +21,10 @@ MOST_TAGS = 10
 LONGEST_TAG = 200
 
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_MOST_DAYS = 10_675_198
+"""How many whole days a duration of .NET may have."""
+_LONGEST = timedelta(days=36_500)
+"""What longer durations are cut to: the calendar ends in the year 9999."""
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.\d{1,7})?")
 _EVENTS = {
     f"{what}:{event}"
@@ -171,14 +176,16 @@ def parse_duration(text: str) -> timedelta:
     datetime.timedelta(seconds=600)
 
     Raises:
-        ValueError: The text is no duration.
+        ValueError: The text is no duration, or one that .NET cannot hold.
 
     """
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no duration")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    days, hours, minutes, seconds = (whole_number(part or "0") for part in match.groups())
+    if days is None or hours is None or minutes is None or seconds is None or days > _MOST_DAYS:
+        raise ValueError(f"{text!r} is too long for a duration")
+    return min(timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds), _LONGEST)
 
 
 def _is_list_of_strings(value: Any) -> bool:
