@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check fix types tests generate refresh cassettes bench clean
+.PHONY: help demo test check fix types tests generate refresh fuzz cassettes bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ generate: $(VENV)/ready  ## write generated/ from openapi/
 
 refresh: $(VENV)/ready  ## take over a published document: make refresh FROM=url-or-file
 	$(BIN)/python -m scripts.refresh $(FROM)
+
+fuzz: $(VENV)/ready  ## ask the emulator whatever the documents allow and forbid: make fuzz ARGS="site --seed 7"
+	$(BIN)/python -m tests.emulator.fuzzing $(ARGS)
 
 cassettes: $(VENV)/ready  ## record tests/cassettes anew from the emulator
 	$(BIN)/python -m scripts.cassettes

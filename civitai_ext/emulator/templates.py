@@ -169,6 +169,16 @@ def is_local(url: str) -> bool:
         return False
 
 
+def _may_be_called(url: str) -> bool:
+    """Tell whether a URL is absolute, with a host and a port that can be, and safe."""
+    try:
+        parts = urlsplit(url)
+        reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return reachable and (parts.scheme == "https" or (parts.scheme == "http" and is_local(url)))
+
+
 def parse_duration(text: str) -> timedelta:
     """Read a duration like `1.02:03:04.5`: days, hours, minutes, seconds.
 
@@ -199,7 +209,7 @@ def _check_callbacks(callbacks: Any, faults: Faults) -> None:
     for place, callback in enumerate(callbacks):
         given = Input(callback)
         url = given.text("url")
-        if not (url.startswith("https://") or (url.startswith("http://") and is_local(url))):
+        if not _may_be_called(url):
             faults[f"callbacks[{place}].url"] = ["The url must be an absolute HTTPS address."]
         events = given.raw("type")
         if not _is_list_of_strings(events) or not set(events) <= _EVENTS:
@@ -246,11 +256,12 @@ def _parse_step(
     needs = set()
     bound = kind.binds(Input(content))
     for place, reference in references(content, f"{path}.input"):
-        if reference["$ref"] == bound:
+        target = reference["$ref"]
+        if bound is not None and target == bound:
             continue
-        source = known.get(str(reference["$ref"]))
+        source = known.get(target) if isinstance(target, str) else None
         if source is None or source == name:
-            faults[place] = [f"The reference '{reference['$ref']}' leads to no other step."]
+            faults[place] = [f"The reference '{target}' leads to no other step."]
         elif source != ARGUMENTS:
             needs.add(source)
     priority = given.text("priority", "normal").lower()

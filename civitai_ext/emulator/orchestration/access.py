@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from civitai_ext.emulator.accounts import Account, Credential
 from civitai_ext.emulator.answers import RefusalError, refuse_problem
-from civitai_ext.emulator.reading import moment
+from civitai_ext.emulator.reading import moment, whole_number
 from civitai_ext.emulator.scopes import AI_SERVICES_READ, AI_SERVICES_WRITE, NAMES
 from civitai_ext.emulator.spending import Purse
 from civitai_ext.emulator.workflows import Workflow
@@ -25,6 +25,8 @@ LONGEST_REQUEST = 100
 
 MOST_LEVELS = 64
 """How deep JSON may be, which is what .NET reads."""
+
+_LARGEST_INTEGER = 2**31 - 1
 
 Handler = Callable[[Request, World, Account], Awaitable[Response]]
 """A route: the request, the world and the caller."""
@@ -67,10 +69,11 @@ def integer_parameter(request: Request, name: str, default: int, *, low: int, hi
     text = request.query_params.get(name)
     if text is None:
         return default
-    try:
-        value = int(text)
-    except ValueError:
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    size = whole_number(digits)
+    if size is None or size > _LARGEST_INTEGER:
         refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
+    value = sign * size
     if value < low:
         refuse_problem(400, errors={name: [f"The field {name} must be at least {low}."]})
     return value if high is None else min(value, high)

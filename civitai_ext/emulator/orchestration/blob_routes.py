@@ -24,6 +24,7 @@ from civitai_ext.emulator.world import World
 UPLOAD_LIFETIME = timedelta(hours=1)
 """How long a signed upload URL holds."""
 
+_LARGEST_ID = 2**31 - 1
 _LARGEST_UPLOAD = 64 * 1024 * 1024
 _ACCEPTED = ("image/", "video/", "audio/")
 _LEVELS = frozenset({"pg", "pg13", "r", "x", "xxx", "na"})
@@ -174,7 +175,8 @@ def _uploader(request: Request, world: World) -> int:
 
 async def _forget_user(request: Request, world: World, caller: Account) -> Response:
     """Drop what is cached of a user, or of their tokens. Nothing is, here."""
-    if whole_number(request.path_params["user"]) is None:
+    user = whole_number(request.path_params["user"])
+    if user is None or user > _LARGEST_ID:
         refuse_problem(404)
     return Response(status_code=204)
 

@@ -254,7 +254,7 @@ async def _recipe(request: Request, world: World, caller: Account) -> Response:
     if type_ is None:
         refuse_problem(404)
     body: dict[str, Any] = {"steps": [{"$type": type_, "name": "$0", "input": await json_body(request)}]}
-    for name in ("allowMatureContent", "experimental"):
+    for name in ("allowMatureContent", "experimental", "ephemeral"):
         if name in request.query_params:
             body[name] = boolean_parameter(request, name)
     template = _parse(body, waits=True)

@@ -15,6 +15,7 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, site_time
 from civitai_ext.emulator.ledger import Transaction
 from civitai_ext.emulator.reading import moment, whole_number
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.downloads import is_browser, to_login
 from civitai_ext.emulator.site.parameters import Parameters
 from civitai_ext.emulator.site.rules import authenticated, caller_of
@@ -140,5 +141,5 @@ ROUTES = [
     Route("/api/download/attachments/{id}", _attachment),
     authenticated("/api/download/vault/{id}", _vault_item),
     authenticated("/api/download/user-transactions", _transactions),
-    authenticated("/api/download/{key:path}", _by_key),
+    authenticated(f"/api/download/{{key:{REST}}}", _by_key),
 ]

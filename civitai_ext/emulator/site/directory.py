@@ -14,6 +14,7 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.directory import CLOSED, TEXTS, App, Bug
 from civitai_ext.emulator.reading import whole_number
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.parameters import Parameters, next_page
 from civitai_ext.emulator.site.rules import Handler, mixed, public, ration
 from civitai_ext.emulator.site.shapes import Json, avatar_url
@@ -192,5 +193,5 @@ ROUTES = [
     mixed("/api/v1/apps/{slug}", _rationed(_get_app)),
     public("/api/v1/bugs", _list_bugs),
     public("/api/v1/bugs/{id}", _get_bug),
-    public("/api/v1/content/{slug:path}", _get_content),
+    public(f"/api/v1/content/{{slug:{REST}}}", _get_content),
 ]

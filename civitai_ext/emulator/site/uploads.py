@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, storage_error
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.site.rules import authenticated, caller_of
 from civitai_ext.emulator.uploads import BACKEND, BUCKET, Upload, UploadPartsError, UploadStateError
@@ -142,5 +143,5 @@ ROUTES = [
     authenticated("/api/v1/image-upload/multipart", _begin_multipart, verb="POST"),
     authenticated("/api/upload/complete", _complete, verb="POST"),
     authenticated("/api/upload/abort", _abort, verb="POST"),
-    Route(f"/{BUCKET}/{{key:path}}", _put, methods=["PUT"]),
+    Route(f"/{BUCKET}/{{key:{REST}}}", _put, methods=["PUT"]),
 ]
