@@ -64,6 +64,7 @@ LENIENT = {
     "GET /api/v1/collections": "numbers are cut to whole ones",
     "GET /api/v1/creators": "numbers are cut to whole ones",
     "GET /api/v1/images": "numbers are cut to whole ones",
+    "GET /api/v1/model-files/{id}/tensor-metadata": "only `true` means yes, and all else no",
     "GET /api/v1/models": "every text means yes, and numbers are cut to whole ones",
     "GET /api/v1/permissions/check": "numbers are cut to whole ones",
     "GET /api/v1/users": "numbers are cut to whole ones",
@@ -72,8 +73,13 @@ LENIENT = {
     "GET /v2/consumer/workflows": "a page that is too large is cut, and a day is a date",
     "GET /v2/resources": "a page that is too large is cut",
     "GET /v2/services": "a page that is too large is cut",
+    "POST /api/auth/oauth/introspect": "a token that nobody knows is not active",
+    "POST /api/auth/oauth/revoke": "a token that nobody knows is as good as revoked, and hints are ignored",
+    "POST /api/auth/oauth/token": "what a grant has no use for is ignored",
     "POST /api/upload/abort": "nobody's upload is aborted at once",
     "POST /v1/consumer/jobs": "of kinds that are not known, nothing is checked",
+    "PUT /v1/consumer/jobs": "null counts as none",
+    "PUT /v1/consumer/jobs/{jobId}": "null counts as none",
     "POST /v2/consumer/workflows": "of the input of a step, what counts is checked",
 }
 

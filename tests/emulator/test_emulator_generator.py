@@ -343,6 +343,7 @@ def test_what_are_no_jobs_is_refused(client: httpx.Client) -> None:
         assert client.post(f"{JOBS}/query", json={"properties": wrong}).status_code == 400
     assert client.post(f"{JOBS}/query", json={"properties": None}).status_code == 200
     assert client.post(f"{JOBS}/query", json={"cursor": "x"}).status_code == 400
+    assert client.post(f"{JOBS}/query", json={"jobType": {}}).status_code == 400
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

@@ -97,7 +97,9 @@ async def _query(request: Request, world: World, caller: Account) -> Response:
         properties = {}
     elif not isinstance(properties, dict):
         refuse_problem(400, errors={"properties": ["The properties field must be an object."]})
-    found = world.jobs.find(caller, properties, kind if isinstance(kind, str) else None)
+    if not isinstance(kind, str | None):
+        refuse_problem(400, errors={"jobType": ["The jobType field must be a string."]})
+    found = world.jobs.find(caller, properties, kind)
     if cursor is not None:
         first = whole_number(cursor) if isinstance(cursor, str) else None
         if first is None:
@@ -128,6 +130,8 @@ def _taint(jobs: list[Job], body: dict[str, Any]) -> int:
     """Note a complaint about jobs."""
     if not isinstance(body.get("reason"), str) or not body["reason"]:
         refuse_problem(400, errors={"reason": ["The reason field is required."]})
+    if not isinstance(body.get("context"), dict | None):
+        refuse_problem(400, errors={"context": ["The context field must be an object."]})
     for job in jobs:
         job.taints.append({name: body[name] for name in ("reason", "context") if name in body})
     return len(jobs)

@@ -38,9 +38,12 @@ async def _begin_multipart(request: Request, world: World, caller: Account | Non
     size = body.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= _LARGEST:
         failed(f"size must be a number from 1 to {_LARGEST}")
+    for name in ("mimeType", "filename"):
+        if not isinstance(body.get(name), str | None):
+            failed(f"{name} must be a string")
     owner = caller.id if caller else 0
-    media_type = str(body.get("mimeType") or "application/octet-stream")
-    upload = world.uploads.begin(owner, size, media_type, str(body.get("filename") or ""))
+    media_type = body.get("mimeType") or "application/octet-stream"
+    upload = world.uploads.begin(owner, size, media_type, body.get("filename") or "")
     numbers = range(1, upload.part_count + 1)
     urls = [
         {
