@@ -24,9 +24,11 @@ check: $(VENV)/ready  ## find what `make fix` repairs: lint, format, generated a
 	$(BIN)/python scripts/unasync.py --check
 	$(BIN)/python -m scripts.openapi.lock --check
 	$(BIN)/python -m scripts.generate --check
+	$(BIN)/python -m scripts.inputs --check
 
 fix: $(VENV)/ready  ## repair what `make check` finds
 	$(BIN)/python -m scripts.generate
+	$(BIN)/python -m scripts.inputs
 	$(BIN)/python -m scripts.openapi.lock
 	$(BIN)/python scripts/unasync.py
 	$(BIN)/ruff check --fix
@@ -42,8 +44,9 @@ COUNT := import os; print(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sche
 tests: $(VENV)/ready  ## run the tests; no network is used
 	$(BIN)/pytest -n $$($(BIN)/python -c '$(COUNT)') -q $(ARGS)
 
-generate: $(VENV)/ready  ## write generated/ from openapi/
+generate: $(VENV)/ready  ## write generated/ from openapi/, and what the emulator knows of it
 	$(BIN)/python -m scripts.generate
+	$(BIN)/python -m scripts.inputs
 
 refresh: $(VENV)/ready  ## take over a published document: make refresh FROM=url-or-file
 	$(BIN)/python -m scripts.refresh $(FROM)

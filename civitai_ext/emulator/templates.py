@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from civitai_ext.emulator.declared import check_declared
 from civitai_ext.emulator.ledger import COLOURS
 from civitai_ext.emulator.pricing import Bill, Price
 from civitai_ext.emulator.reading import whole_number
@@ -125,6 +126,7 @@ def parse_template(body: Any, *, waits: bool) -> Template:
     if given.raw("ephemeral") and not waits and not callbacks:
         faults["ephemeral"] = ["An ephemeral workflow needs a callback or a wait."]
     steps = _parse_steps(given.raw("steps"), faults)
+    check_declared(body, faults)
     if faults:
         raise InvalidTemplateError(faults)
     return Template(
