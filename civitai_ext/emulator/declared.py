@@ -1,7 +1,7 @@
 """The types that the document of the Orchestration API declares for a submit, and what of a body does not fit them.
 
-Names and values of enumerations are taken in any case, a reference or null in place of any value, and fields that
-nobody has declared as they are: so does the service.
+Names and values of enumerations are taken in any case, null in place of any value, in the input of a step a reference
+too, and fields that nobody has declared as they are: so does the service.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from civitai_ext.emulator.references import is_reference
+from civitai_ext.emulator.steps import Faults
 
 _BODY = "WorkflowTemplate"
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -23,8 +24,10 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "object": ((dict,), "an object"),
 }
 
+_IN_A_STEP = "].input"
+"""What is in the path of a field that a reference may stand for."""
+
 Json = dict[str, Any]
-Faults = dict[str, list[str]]
 
 
 def check_declared(body: Json, faults: Faults) -> None:
@@ -77,7 +80,7 @@ def _check_fields(fields: dict[str, tuple[str, Json]], value: Json, path: str, f
 
 
 def _check_value(field: Json, value: Any, path: str, faults: Faults) -> None:
-    if value is None or is_reference(value):
+    if value is None or (is_reference(value) and _IN_A_STEP in path):
         return
     fault = _fault(field, value, path.rpartition(".")[2])
     if fault:
@@ -105,10 +108,11 @@ def _fault(field: Json, value: Any, name: str) -> str | None:
     if values and str(value).casefold() not in (str(each).casefold() for each in values):
         return f"'{value}' is not one of: {', '.join(map(str, values))}."
     size, low, high = _measured(field, value)
-    if size is not None and ((low is not None and size < low) or (high is not None and size > high)):
-        what = "be" if isinstance(value, int | float) else "have a length"
-        limits = f"between {low} and {high}" if None not in (low, high) else f"at least {low}" if high is None else ""
-        return f"The field {name} must {what} {limits or f'at most {high}'}."
+    what = "be" if isinstance(value, int | float) else "have a length of"
+    if size is not None and low is not None and size < low:
+        return f"The field {name} must {what} at least {low}."
+    if size is not None and high is not None and size > high:
+        return f"The field {name} must {what} at most {high}."
     return None
 
 

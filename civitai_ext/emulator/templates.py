@@ -117,12 +117,6 @@ def parse_template(body: Any, *, waits: bool) -> Template:
     currencies = given.raw("currencies") or []
     if not _is_list_of_strings(currencies) or not set(currencies) <= {*COLOURS, "fakeRed"}:
         faults["currencies"] = ["Currencies are yellow, blue and green."]
-    for name in ("metadata", "arguments"):
-        if not isinstance(given.raw(name) or {}, dict):
-            faults[name] = [f"The {name} field must be an object."]
-    for name in ("allowMatureContent", "experimental", "ephemeral"):
-        if not isinstance(given.raw(name), bool | None):
-            faults[name] = [f"The {name} field must be true or false."]
     if given.raw("ephemeral") and not waits and not callbacks:
         faults["ephemeral"] = ["An ephemeral workflow needs a callback or a wait."]
     steps = _parse_steps(given.raw("steps"), faults)
@@ -275,9 +269,6 @@ def _parse_step(
         timeout = parse_duration(timeout_text)
     except ValueError:
         faults[f"{path}.timeout"] = [f"The value '{timeout_text}' is not a duration like {DEFAULT_TIMEOUT}."]
-    metadata = given.raw("metadata") or {}
-    if not isinstance(metadata, dict):
-        faults[f"{path}.metadata"] = ["The metadata field must be an object."]
     at_fault = any(place.startswith(path) for place in faults)
     return StepTemplate(
         type=type_,
@@ -287,7 +278,7 @@ def _parse_step(
         timeout=timeout,
         timeout_text=timeout_text,
         retries=given.integer("retries", 0),
-        metadata=metadata,
+        metadata=given.raw("metadata") or {},
         needs=frozenset(needs),
         price=Price(0) if at_fault else kind.price(Input(content), priority),
     )

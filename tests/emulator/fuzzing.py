@@ -309,10 +309,14 @@ def main(argv: list[str] | None = None) -> int:
         help="the default, or with coverage: all edges of all schemas, which takes some ten minutes",
     )
     options = parser.parse_args(argv)
+    phases = options.phases.split(",")
+    for given, known in ((options.documents, DOCUMENTS), (phases, PHASES)):
+        if wrong := set(given) - set(known):
+            parser.error(f"there is no {', '.join(sorted(wrong))}, but {', '.join(known)}")
     print(f"seed {options.seed}")
     found = 0
     for name in options.documents:
-        outcome = fuzz(name, examples=options.examples, seed=options.seed, phases=options.phases.split(","))
+        outcome = fuzz(name, examples=options.examples, seed=options.seed, phases=phases)
         print(f"{name}: {outcome.cases} requests to {len(outcome.operations)} operations")
         for kind, text in sorted(outcome.findings.items()):
             print(f"\n{' | '.join(kind)}\n{text}")
