@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check fix types tests generate refresh cassettes bench soak clean
+.PHONY: help demo test check fix types tests generate refresh fuzz cassettes bench soak clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,9 +24,11 @@ check: $(VENV)/ready  ## find what `make fix` repairs: lint, format, generated a
 	$(BIN)/python scripts/unasync.py --check
 	$(BIN)/python -m scripts.openapi.lock --check
 	$(BIN)/python -m scripts.generate --check
+	$(BIN)/python -m scripts.inputs --check
 
 fix: $(VENV)/ready  ## repair what `make check` finds
 	$(BIN)/python -m scripts.generate
+	$(BIN)/python -m scripts.inputs
 	$(BIN)/python -m scripts.openapi.lock
 	$(BIN)/python scripts/unasync.py
 	$(BIN)/ruff check --fix
@@ -42,11 +44,15 @@ COUNT := import os; print(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sche
 tests: $(VENV)/ready  ## run the tests; the network is used once, to fetch two clients (skipped without)
 	$(BIN)/pytest -n $$($(BIN)/python -c '$(COUNT)') -q $(ARGS)
 
-generate: $(VENV)/ready  ## write generated/ from openapi/
+generate: $(VENV)/ready  ## write generated/ from openapi/, and what the emulator knows of it
 	$(BIN)/python -m scripts.generate
+	$(BIN)/python -m scripts.inputs
 
 refresh: $(VENV)/ready  ## take over a published document: make refresh FROM=url-or-file
 	$(BIN)/python -m scripts.refresh $(FROM)
+
+fuzz: $(VENV)/ready  ## ask the emulator whatever the documents allow and forbid: make fuzz ARGS="site --seed 7"
+	$(BIN)/python -m tests.emulator.fuzzing $(ARGS)
 
 cassettes: $(VENV)/ready  ## record tests/cassettes anew from the emulator
 	$(BIN)/python -m scripts.cassettes

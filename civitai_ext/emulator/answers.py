@@ -121,7 +121,7 @@ def orchestration_time(moment: datetime) -> str:
     >>> orchestration_time(datetime(2026, 8, 1, 12, 0, 0, 250000, tzinfo=UTC))
     '2026-08-01T12:00:00.2500000Z'
     """
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}0Z"
 
 
 def site_time(moment: datetime) -> str:
@@ -130,4 +130,4 @@ def site_time(moment: datetime) -> str:
     >>> site_time(datetime(2026, 8, 1, 12, 0, 0, 250000, tzinfo=UTC))
     '2026-08-01T12:00:00.250Z'
     """
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from civitai_ext.emulator.answers import RefusalError, problem
@@ -108,6 +108,16 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     """Answer for paths and verbs that nobody serves: the orchestrator with a problem, the site with a page."""
     assert isinstance(error, HTTPException)  # noqa: S101 - tells the type checker
     if request.url.path.startswith(("/v1/", "/v2/")):
-        return problem(error.status_code)
-    page = f"<!doctype html><title>{error.status_code}</title><p>The civitai-ext emulator has nothing here.</p>"
-    return HTMLResponse(page, error.status_code)
+        response = problem(error.status_code)
+    else:
+        page = f"<!doctype html><title>{error.status_code}</title><p>The civitai-ext emulator has nothing here.</p>"
+        response = HTMLResponse(page, error.status_code)
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(sorted(_verbs(request)))
+    return response
+
+
+def _verbs(request: Request) -> set[str]:
+    """Find the verbs that a path can be asked with; the router names those of one route only."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    return {verb for route in routes if route.path_regex.match(request.url.path) for verb in route.methods or ()}

@@ -33,6 +33,7 @@ QUEUE_SECONDS = 3.0
 """How long a job waits for a worker."""
 
 _REJECT = "[reject]"
+_MOST_RETRIES = 100
 _DEFAULT_TIMEOUT = "00:10:00"
 _PRIORITIES = ("High", "Normal", "Low")
 
@@ -331,7 +332,7 @@ def _template(item: Any, path: str, faults: Faults) -> JobTemplate:
         quantity=job_kinds.quantity(kind, given) if fits else 0,
         properties=properties or {},
         priority=given.text("priority", "Normal"),
-        retries=max(0, given.integer("retries", 0)),
+        retries=min(max(0, given.integer("retries", 0)), _MOST_RETRIES),
         timeout=limit,
     )
 

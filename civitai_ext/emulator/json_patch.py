@@ -26,8 +26,10 @@ def apply_patch(document: Any, operations: Any) -> Any:
     for operation in operations:
         try:
             _apply(root, operation)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise PatchError(f"the operation {operation!r} cannot be applied") from error
+    if "" not in root:
+        raise PatchError("nothing is left of the document")
     return root[""]
 
 

@@ -10,8 +10,10 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from civitai_ext.emulator.declared import check_declared
 from civitai_ext.emulator.ledger import COLOURS
 from civitai_ext.emulator.pricing import Bill, Price
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.references import ARGUMENTS, references
 from civitai_ext.emulator.steps import KINDS, Faults, Input, find_kind
 
@@ -20,6 +22,10 @@ MOST_TAGS = 10
 LONGEST_TAG = 200
 
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_MOST_DAYS = 10_675_198
+"""How many whole days a duration of .NET may have."""
+_LONGEST = timedelta(days=36_500)
+"""What longer durations are cut to: the calendar ends in the year 9999."""
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.\d{1,7})?")
 _EVENTS = {
     f"{what}:{event}"
@@ -111,15 +117,10 @@ def parse_template(body: Any, *, waits: bool) -> Template:
     currencies = given.raw("currencies") or []
     if not _is_list_of_strings(currencies) or not set(currencies) <= {*COLOURS, "fakeRed"}:
         faults["currencies"] = ["Currencies are yellow, blue and green."]
-    for name in ("metadata", "arguments"):
-        if not isinstance(given.raw(name) or {}, dict):
-            faults[name] = [f"The {name} field must be an object."]
-    for name in ("allowMatureContent", "experimental", "ephemeral"):
-        if not isinstance(given.raw(name), bool | None):
-            faults[name] = [f"The {name} field must be true or false."]
     if given.raw("ephemeral") and not waits and not callbacks:
         faults["ephemeral"] = ["An ephemeral workflow needs a callback or a wait."]
     steps = _parse_steps(given.raw("steps"), faults)
+    check_declared(body, faults)
     if faults:
         raise InvalidTemplateError(faults)
     return Template(
@@ -164,6 +165,16 @@ def is_local(url: str) -> bool:
         return False
 
 
+def _may_be_called(url: str) -> bool:
+    """Tell whether a URL is absolute, with a host and a port that can be, and safe."""
+    try:
+        parts = urlsplit(url)
+        reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return reachable and (parts.scheme == "https" or (parts.scheme == "http" and is_local(url)))
+
+
 def parse_duration(text: str) -> timedelta:
     """Read a duration like `1.02:03:04.5`: days, hours, minutes, seconds.
 
@@ -171,14 +182,16 @@ def parse_duration(text: str) -> timedelta:
     datetime.timedelta(seconds=600)
 
     Raises:
-        ValueError: The text is no duration.
+        ValueError: The text is no duration, or one that .NET cannot hold.
 
     """
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no duration")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    days, hours, minutes, seconds = (whole_number(part or "0") for part in match.groups())
+    if days is None or hours is None or minutes is None or seconds is None or days > _MOST_DAYS:
+        raise ValueError(f"{text!r} is too long for a duration")
+    return min(timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds), _LONGEST)
 
 
 def _is_list_of_strings(value: Any) -> bool:
@@ -192,7 +205,7 @@ def _check_callbacks(callbacks: Any, faults: Faults) -> None:
     for place, callback in enumerate(callbacks):
         given = Input(callback)
         url = given.text("url")
-        if not (url.startswith("https://") or (url.startswith("http://") and is_local(url))):
+        if not _may_be_called(url):
             faults[f"callbacks[{place}].url"] = ["The url must be an absolute HTTPS address."]
         events = given.raw("type")
         if not _is_list_of_strings(events) or not set(events) <= _EVENTS:
@@ -239,11 +252,12 @@ def _parse_step(
     needs = set()
     bound = kind.binds(Input(content))
     for place, reference in references(content, f"{path}.input"):
-        if reference["$ref"] == bound:
+        target = reference["$ref"]
+        if bound is not None and target == bound:
             continue
-        source = known.get(str(reference["$ref"]))
+        source = known.get(target) if isinstance(target, str) else None
         if source is None or source == name:
-            faults[place] = [f"The reference '{reference['$ref']}' leads to no other step."]
+            faults[place] = [f"The reference '{target}' leads to no other step."]
         elif source != ARGUMENTS:
             needs.add(source)
     priority = given.text("priority", "normal").lower()
@@ -255,9 +269,6 @@ def _parse_step(
         timeout = parse_duration(timeout_text)
     except ValueError:
         faults[f"{path}.timeout"] = [f"The value '{timeout_text}' is not a duration like {DEFAULT_TIMEOUT}."]
-    metadata = given.raw("metadata") or {}
-    if not isinstance(metadata, dict):
-        faults[f"{path}.metadata"] = ["The metadata field must be an object."]
     at_fault = any(place.startswith(path) for place in faults)
     return StepTemplate(
         type=type_,
@@ -267,7 +278,7 @@ def _parse_step(
         timeout=timeout,
         timeout_text=timeout_text,
         retries=given.integer("retries", 0),
-        metadata=metadata,
+        metadata=given.raw("metadata") or {},
         needs=frozenset(needs),
         price=Price(0) if at_fault else kind.price(Input(content), priority),
     )

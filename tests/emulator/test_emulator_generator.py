@@ -338,9 +338,12 @@ def test_what_does_not_fit_is_named(client: httpx.Client, change: dict[str, Any]
 def test_what_are_no_jobs_is_refused(client: httpx.Client) -> None:
     bodies: list[Any] = [[], {}, {"jobs": []}, {"jobs": [{"model": MODEL}]}, {"jobs": [image(), 3]}]
     assert [client.post(JOBS, json=body).status_code for body in bodies] == [400] * 5
-    assert client.post(f"{JOBS}/query", json={"properties": []}).status_code == 200
-    assert client.post(f"{JOBS}/query", json={"properties": "x"}).status_code == 400
+    wrong: Any
+    for wrong in ([], "x", False):
+        assert client.post(f"{JOBS}/query", json={"properties": wrong}).status_code == 400
+    assert client.post(f"{JOBS}/query", json={"properties": None}).status_code == 200
     assert client.post(f"{JOBS}/query", json={"cursor": "x"}).status_code == 400
+    assert client.post(f"{JOBS}/query", json={"jobType": {}}).status_code == 400
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

@@ -144,7 +144,8 @@ def test_parts_have_the_length_that_the_service_uses(reader: httpx.Client, libra
 
 
 def test_the_length_must_be_known_beforehand(client: httpx.Client) -> None:
-    for wrong in ({}, {"size": 0}, {"size": "5"}, {"size": True}, [5]):
+    named: list[Any] = [{"size": 5, "filename": 7}, {"size": 5, "mimeType": ["image/png"]}]
+    for wrong in ({}, {"size": 0}, {"size": "5"}, {"size": True}, [5], *named):
         assert client.post("/api/v1/image-upload/multipart", json=wrong).status_code == 500
     assert client.get("/api/v1/image-upload/multipart").status_code == 405
 

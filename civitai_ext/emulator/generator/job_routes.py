@@ -17,6 +17,7 @@ from civitai_ext.emulator.generator.shapes import job_json, jobs_json, preview_j
 from civitai_ext.emulator.jobs import InvalidJobError, Job, parse_jobs, token_of
 from civitai_ext.emulator.ledger import InsufficientBuzzError
 from civitai_ext.emulator.orchestration.access import boolean_parameter, json_body, purse_of
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.scopes import AI_SERVICES_READ
 from civitai_ext.emulator.world import World
 
@@ -91,14 +92,19 @@ async def _taint_by_token(request: Request, world: World, caller: Account) -> Re
 
 async def _query(request: Request, world: World, caller: Account) -> Response:
     body = await _object(request)
-    properties, kind, cursor = body.get("properties") or {}, body.get("jobType"), body.get("cursor")
-    if not isinstance(properties, dict):
+    properties, kind, cursor = body.get("properties"), body.get("jobType"), body.get("cursor")
+    if properties is None:
+        properties = {}
+    elif not isinstance(properties, dict):
         refuse_problem(400, errors={"properties": ["The properties field must be an object."]})
-    found = world.jobs.find(caller, properties, kind if isinstance(kind, str) else None)
+    if not isinstance(kind, str | None):
+        refuse_problem(400, errors={"jobType": ["The jobType field must be a string."]})
+    found = world.jobs.find(caller, properties, kind)
     if cursor is not None:
-        if not isinstance(cursor, str) or not cursor.isdecimal():
+        first = whole_number(cursor) if isinstance(cursor, str) else None
+        if first is None:
             refuse_problem(400, errors={"cursor": [f"The value '{cursor}' is not valid."]})
-        found = [job for job in found if job.number <= int(cursor)]
+        found = [job for job in found if job.number <= first]
     page, rest = found[:_PAGE], found[_PAGE:]
     jobs = jobs_json(world, page, detailed=boolean_parameter(request, "detailed"))
     return answer({"cursor": str(rest[0].number) if rest else None, "jobs": jobs})
@@ -124,6 +130,8 @@ def _taint(jobs: list[Job], body: dict[str, Any]) -> int:
     """Note a complaint about jobs."""
     if not isinstance(body.get("reason"), str) or not body["reason"]:
         refuse_problem(400, errors={"reason": ["The reason field is required."]})
+    if not isinstance(body.get("context"), dict | None):
+        refuse_problem(400, errors={"context": ["The context field must be an object."]})
     for job in jobs:
         job.taints.append({name: body[name] for name in ("reason", "context") if name in body})
     return len(jobs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -16,7 +15,8 @@ from civitai_ext.emulator.generator.access import consumer
 from civitai_ext.emulator.generator.shapes import definition_json, event_json
 from civitai_ext.emulator.job_kinds import AIR
 from civitai_ext.emulator.jobs import Submission
-from civitai_ext.emulator.orchestration.access import integer_parameter
+from civitai_ext.emulator.orchestration.access import integer_parameter, moment_parameter
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.world import World
 
 Json = dict[str, Any]
@@ -34,8 +34,8 @@ async def _coverage(request: Request, world: World, caller: Account) -> Response
 
 
 def _availability(world: World, air: str) -> Json:
-    number = air.rpartition("@")[2].partition("+")[0]
-    version = world.catalogue.version_by_id.get(int(number)) if number.isdecimal() else None
+    number = whole_number(air.rpartition("@")[2].partition("+")[0])
+    version = None if number is None else world.catalogue.version_by_id.get(number)
     if version is None or version.air.lower() != air.lower():
         return {"availability": "Unknown", "workers": 0}
     if not version.supports_generation:
@@ -46,7 +46,7 @@ def _availability(world: World, air: str) -> Json:
 
 
 async def _consumption(request: Request, world: World, caller: Account) -> Response:
-    since, until = _moment(request, "startDate"), _moment(request, "endDate")
+    since, until = moment_parameter(request, "startDate"), moment_parameter(request, "endDate")
     jobs = [
         job
         for job in world.jobs.find(caller, {})
@@ -64,17 +64,6 @@ async def _consumption(request: Request, world: World, caller: Account) -> Respo
     )
 
 
-def _moment(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 async def _requests(request: Request, world: World, caller: Account) -> Response:
     """List submissions. That the cursor comes back as JSON is a guess: how it is written has not been published."""
     take = integer_parameter(request, "take", _PAGE, low=1, high=_LARGEST_PAGE)
@@ -82,7 +71,7 @@ async def _requests(request: Request, world: World, caller: Account) -> Response
     if cursor is not None:
         try:
             first = int(json.loads(cursor)["nextId"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             refuse_problem(400, errors={"cursor": [f"The value '{cursor}' is not valid."]})
         found = [submission for submission in found if submission.number <= first]
     page, rest = found[:take], found[take:]

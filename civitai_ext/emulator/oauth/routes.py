@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from civitai_ext.emulator.oauth import authorize_routes, device_routes, identity_routes, token_routes
 from civitai_ext.emulator.oauth.access import deny
 from civitai_ext.emulator.oauth.browser import AUTHORIZE
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.world import World
 
 SERVICE = Router(
@@ -48,5 +49,5 @@ def _to_service(request: Request) -> Response:
 
 FORMER_ROUTES = [
     Route(AUTHORIZE, _redirect, methods=["GET", "POST"]),
-    Route("/api/auth/oauth/{rest:path}", _Forwarding(SERVICE)),
+    Route(f"/api/auth/oauth/{{rest:{REST}}}", _Forwarding(SERVICE)),
 ]

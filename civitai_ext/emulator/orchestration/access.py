@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from civitai_ext.emulator.accounts import Account, Credential
 from civitai_ext.emulator.answers import RefusalError, refuse_problem
+from civitai_ext.emulator.reading import moment, whole_number
 from civitai_ext.emulator.scopes import AI_SERVICES_READ, AI_SERVICES_WRITE, NAMES
 from civitai_ext.emulator.spending import Purse
 from civitai_ext.emulator.workflows import Workflow
@@ -21,6 +22,11 @@ from civitai_ext.emulator.world import World
 
 LONGEST_REQUEST = 100
 """Seconds after which the gateway in front of the service gives up on a request."""
+
+MOST_LEVELS = 64
+"""How deep JSON may be, which is what .NET reads."""
+
+_LARGEST_INTEGER = 2**31 - 1
 
 Handler = Callable[[Request, World, Account], Awaitable[Response]]
 """A route: the request, the world and the caller."""
@@ -63,10 +69,11 @@ def integer_parameter(request: Request, name: str, default: int, *, low: int, hi
     text = request.query_params.get(name)
     if text is None:
         return default
-    try:
-        value = int(text)
-    except ValueError:
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    size = whole_number(digits)
+    if size is None or size > _LARGEST_INTEGER:
         refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
+    value = sign * size
     if value < low:
         refuse_problem(400, errors={name: [f"The field {name} must be at least {low}."]})
     return value if high is None else min(value, high)
@@ -82,12 +89,37 @@ def boolean_parameter(request: Request, name: str, *, default: bool = False) -> 
     return text.lower() == "true"
 
 
+def moment_parameter(request: Request, name: str) -> datetime | None:
+    """Read a moment from the query, or answer 400; an empty one counts as absent."""
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    try:
+        return moment(text)
+    except ValueError:
+        refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
+
+
 async def json_body(request: Request) -> Any:
     """Read the body as JSON, or answer 400."""
     try:
-        return json.loads(await request.body(), parse_constant=_finite, parse_float=_finite)
+        body = json.loads(await request.body(), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         refuse_problem(400, errors={"$": ["The request body is not valid JSON."]})
+    if is_deeper(body, MOST_LEVELS):
+        refuse_problem(400, errors={"$": [f"The request body has more than {MOST_LEVELS} levels."]})
+    return body
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether lists and objects lie in each other deeper than so many levels."""
+    layer = [value]
+    for _ in range(levels + 1):
+        parts = [part.values() if isinstance(part, dict) else part for part in layer if isinstance(part, dict | list)]
+        if not parts:
+            return False
+        layer = [item for part in parts for item in part]
+    return True
 
 
 def _finite(text: str) -> float:

@@ -16,6 +16,7 @@ from civitai_ext.emulator.blobs import ARCHIVE_PATH, CONTENT_PATH, Blob
 from civitai_ext.emulator.drawing import Stored, measure
 from civitai_ext.emulator.orchestration.access import authorized, boolean_parameter, permitted
 from civitai_ext.emulator.ranges import file_answer
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.scopes import AI_SERVICES_WRITE
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.world import World
@@ -23,6 +24,7 @@ from civitai_ext.emulator.world import World
 UPLOAD_LIFETIME = timedelta(hours=1)
 """How long a signed upload URL holds."""
 
+_LARGEST_ID = 2**31 - 1
 _LARGEST_UPLOAD = 64 * 1024 * 1024
 _ACCEPTED = ("image/", "video/", "audio/")
 _LEVELS = frozenset({"pg", "pg13", "r", "x", "xxx", "na"})
@@ -136,9 +138,10 @@ async def _upload(request: Request) -> Response:
     owner = _uploader(request, world)
     # A length must be known beforehand: chunked bodies are refused.
     length = request.headers.get("content-length", "")
-    if not length.isdecimal():
+    size = whole_number(length)
+    if size is None:
         return problem(411, "A Content-Length is required; chunked bodies are not accepted.")
-    if int(length) > _LARGEST_UPLOAD:
+    if size > _LARGEST_UPLOAD:
         return problem(413, f"At most {_LARGEST_UPLOAD} bytes are accepted.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not media_type.startswith(_ACCEPTED):
@@ -172,6 +175,9 @@ def _uploader(request: Request, world: World) -> int:
 
 async def _forget_user(request: Request, world: World, caller: Account) -> Response:
     """Drop what is cached of a user, or of their tokens. Nothing is, here."""
+    user = whole_number(request.path_params["user"])
+    if user is None or user > _LARGEST_ID:
+        refuse_problem(404)
     return Response(status_code=204)
 
 
@@ -184,6 +190,6 @@ ROUTES = [
     Route("/v2/consumer/streaming-blobs/{token}", _streamed, methods=["GET"]),
     Route("/v2/consumer/blobs/{blob}", authorized(_get), methods=["GET", "HEAD"]),
     Route("/v2/consumer/blobs/{blob}/refresh", authorized(_refresh), methods=["POST"]),
-    Route("/v2/consumer/civitai/{user:int}", authorized(_forget_user), methods=["DELETE"]),
-    Route("/v2/consumer/civitai/{user:int}/tokens", authorized(_forget_user), methods=["DELETE"]),
+    Route("/v2/consumer/civitai/{user}", authorized(_forget_user), methods=["DELETE"]),
+    Route("/v2/consumer/civitai/{user}/tokens", authorized(_forget_user), methods=["DELETE"]),
 ]

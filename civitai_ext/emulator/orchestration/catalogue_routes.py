@@ -12,6 +12,7 @@ from starlette.routing import Route
 from civitai_ext.emulator.answers import RefusalError, answer, orchestration_time, refuse_problem
 from civitai_ext.emulator.catalogue import Version
 from civitai_ext.emulator.orchestration.access import integer_parameter
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.world import World
 
 Json = dict[str, Any]
@@ -175,7 +176,7 @@ def _availability(version: Version) -> Json:
 
 ROUTES = [
     Route("/v2/services", _list_services, methods=["GET"]),
-    Route("/v2/services/{service:path}", _get_service, methods=["GET"]),
+    Route(f"/v2/services/{{service:{REST}}}", _get_service, methods=["GET"]),
     Route("/v2/resources", _list_resources, methods=["GET"]),
-    Route("/v2/resources/{air:path}", _get_resource, methods=["GET"]),
+    Route(f"/v2/resources/{{air:{REST}}}", _get_resource, methods=["GET"]),
 ]

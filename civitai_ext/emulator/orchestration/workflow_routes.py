@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -19,14 +18,18 @@ from civitai_ext.emulator.ledger import InsufficientBuzzError
 from civitai_ext.emulator.media.packages import Package
 from civitai_ext.emulator.orchestration.access import (
     LONGEST_REQUEST,
+    MOST_LEVELS,
     authorized,
     boolean_parameter,
     integer_parameter,
+    is_deeper,
     json_body,
     long_poll,
+    moment_parameter,
     purse_of,
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.steps import KINDS, Faults, find_kind
 from civitai_ext.emulator.templates import (
     InvalidTemplateError,
@@ -87,9 +90,9 @@ async def _list(request: Request, world: World, caller: Account) -> Response:
     if not ascending:
         workflows.reverse()
     if cursor:
-        if not cursor.isdecimal():
+        first = whole_number(cursor)
+        if first is None:
             refuse_problem(400, errors={"cursor": [f"The value '{cursor}' is not valid."]})
-        first = int(cursor)
         workflows = [flow for flow in workflows if (flow.number >= first if ascending else flow.number <= first)]
     page, rest = workflows[:take], workflows[take:]
     if "application/zip" in request.headers.get("accept", ""):
@@ -104,7 +107,7 @@ def _filter(request: Request) -> Callable[[Workflow], bool]:
     tags = set(request.query_params.getlist("tags"))
     text = request.query_params.get("query", "").lower()
     exclude_failed = boolean_parameter(request, "excludeFailed")
-    since, until = _date(request, "fromDate"), _date(request, "toDate")
+    since, until = moment_parameter(request, "fromDate"), moment_parameter(request, "toDate")
 
     def matches(workflow: Workflow) -> bool:
         return (
@@ -116,17 +119,6 @@ def _filter(request: Request) -> Callable[[Workflow], bool]:
         )
 
     return matches
-
-
-def _date(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        refuse_problem(400, errors={name: [f"The value '{text}' is not valid."]})
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _archive(workflows: list[Workflow], *, hide_mature: bool) -> bytes:
@@ -173,6 +165,8 @@ def _patched(document: Any, operations: Any) -> dict[str, Any]:
         after = apply_patch(document, operations)
     except PatchError as error:
         refuse_problem(400, str(error))
+    if is_deeper(after, MOST_LEVELS):
+        refuse_problem(400, f"The result has more than {MOST_LEVELS} levels.")
     return after if isinstance(after, dict) else {}
 
 
@@ -260,7 +254,7 @@ async def _recipe(request: Request, world: World, caller: Account) -> Response:
     if type_ is None:
         refuse_problem(404)
     body: dict[str, Any] = {"steps": [{"$type": type_, "name": "$0", "input": await json_body(request)}]}
-    for name in ("allowMatureContent", "experimental"):
+    for name in ("allowMatureContent", "experimental", "ephemeral"):
         if name in request.query_params:
             body[name] = boolean_parameter(request, name)
     template = _parse(body, waits=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import datetime
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -13,8 +14,10 @@ from starlette.routing import Route
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, site_time
 from civitai_ext.emulator.ledger import Transaction
+from civitai_ext.emulator.reading import moment, whole_number
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.downloads import is_browser, to_login
-from civitai_ext.emulator.site.parameters import Parameters, path_number
+from civitai_ext.emulator.site.parameters import Parameters
 from civitai_ext.emulator.site.rules import authenticated, caller_of
 from civitai_ext.emulator.site.storage import model_file_url, object_url
 from civitai_ext.emulator.vaults import VaultItem
@@ -29,14 +32,14 @@ _COLUMNS = ("date", "id", "type", "amount", "account", "workflow")
 
 async def _attachment(request: Request) -> Response:
     world = World.of(request)
-    id_ = request.path_params["id"]
-    if not (id_.isascii() and id_.isdecimal()):
+    id_ = whole_number(request.path_params["id"])
+    if id_ is None:
         return _attachment_failure(request, 400, "Invalid file id")
     if caller_of(request) is None:
         if is_browser(request):
             return to_login("/articles", world.origin)
         return _attachment_failure(request, 401, "Unauthorized")
-    attachment = world.community.attachment_by_id.get(int(id_))
+    attachment = world.community.attachment_by_id.get(id_)
     if attachment is None:
         return _attachment_failure(request, 404, "File not found")
     return RedirectResponse(object_url(world, "attachment", attachment.id, attachment.name), 307)
@@ -50,8 +53,8 @@ def _attachment_failure(request: Request, status: int, message: str) -> Response
 
 
 async def _vault_item(request: Request, world: World, caller: Account | None) -> Response:
-    id_ = path_number(request, "id")
-    read = Parameters(request.query_params)
+    read = Parameters(QueryParams([*request.query_params.multi_items(), ("id", request.path_params["id"])]))
+    id_ = read.number("id", 0)
     kind = read.choice("type", ("model", "images", "details")) or "model"
     file_id = read.optional_number("fileId")
     read.refuse_as_failure()
@@ -121,10 +124,9 @@ def _moment(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
         failed("not a date")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _by_key(request: Request, world: World, caller: Account | None) -> Response:
@@ -139,5 +141,5 @@ ROUTES = [
     Route("/api/download/attachments/{id}", _attachment),
     authenticated("/api/download/vault/{id}", _vault_item),
     authenticated("/api/download/user-transactions", _transactions),
-    authenticated("/api/download/{key:path}", _by_key),
+    authenticated(f"/api/download/{{key:{REST}}}", _by_key),
 ]

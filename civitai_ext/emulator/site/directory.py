@@ -13,6 +13,8 @@ from starlette.responses import Response
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.directory import CLOSED, TEXTS, App, Bug
+from civitai_ext.emulator.reading import whole_number
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.parameters import Parameters, next_page
 from civitai_ext.emulator.site.rules import Handler, mixed, public, ration
 from civitai_ext.emulator.site.shapes import Json, avatar_url
@@ -136,10 +138,10 @@ async def _list_bugs(request: Request, world: World, caller: Account | None) -> 
 async def _get_bug(request: Request, world: World, caller: Account | None) -> Response:
     if request.method not in ("GET", "HEAD"):
         refuse({"message": "Method not allowed"}, 405)
-    id_ = request.path_params["id"]
-    if not (id_.isascii() and id_.isdecimal()):
+    id_ = whole_number(request.path_params["id"])
+    if id_ is None:
         refuse({"message": "Invalid id"}, 400)
-    bug = world.directory.bug_by_id.get(int(id_))
+    bug = world.directory.bug_by_id.get(id_)
     if bug is None:
         refuse({"message": "Bug not found"}, 404)
     return answer(_bug(bug))
@@ -167,8 +169,8 @@ def _bug(bug: Bug) -> Json:
 
 def _number(query: Mapping[str, str], name: str, *, low: int, high: int, default: int) -> int:
     """Read a number; one that is none or out of bounds counts as absent."""
-    text = query.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and low <= int(text) <= high else default
+    value = whole_number(query.get(name, ""))
+    return default if value is None or not low <= value <= high else value
 
 
 def _words(query: QueryParams, name: str) -> set[str]:
@@ -191,5 +193,5 @@ ROUTES = [
     mixed("/api/v1/apps/{slug}", _rationed(_get_app)),
     public("/api/v1/bugs", _list_bugs),
     public("/api/v1/bugs/{id}", _get_bug),
-    public("/api/v1/content/{slug:path}", _get_content),
+    public(f"/api/v1/content/{{slug:{REST}}}", _get_content),
 ]

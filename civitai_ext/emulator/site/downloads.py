@@ -13,6 +13,7 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.catalogue import ModelFile, Version
 from civitai_ext.emulator.ranges import file_answer
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.parameters import Parameters, path_number
 from civitai_ext.emulator.site.rules import authenticated, caller_of
 from civitai_ext.emulator.site.storage import model_file_url
@@ -157,7 +158,7 @@ async def _head(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/api/download/{rest:path}", _head, methods=["HEAD"]),
+    Route(f"/api/download/{{rest:{REST}}}", _head, methods=["HEAD"]),
     Route("/api/download/models/{id}", _download),
     Route("/api/download/training-data/{id}", _training_data),
     authenticated("/api/download/training/{id}", _training),

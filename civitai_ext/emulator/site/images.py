@@ -16,6 +16,7 @@ from civitai_ext.emulator.answers import answer, refuse
 from civitai_ext.emulator.catalogue import AS_OF, GalleryImage
 from civitai_ext.emulator.drawing import Picture, Resized, Source, rendered
 from civitai_ext.emulator.ranges import file_answer
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.site.parameters import Parameters, next_page
 from civitai_ext.emulator.site.rules import public
 from civitai_ext.emulator.site.shapes import listed_image
@@ -142,8 +143,9 @@ async def _media(request: Request) -> Response:
         return PlainTextResponse("Not Found", 404)
     source: Source = image.picture
     options = dict(part.partition("=")[::2] for part in request.path_params["options"].split(","))
-    if options.get("original") != "true" and options.get("width", "").isdecimal():
-        width = min(max(int(options["width"]), 1), _WIDEST)
+    wanted = whole_number(options.get("width", ""))
+    if options.get("original") != "true" and wanted is not None:
+        width = min(max(wanted, 1), _WIDEST)
         source = Resized(source, width, max(1, image.height * width // image.width), format="jpeg")
     content = await asyncio.to_thread(rendered, source)
     return file_answer(request, content, "image/jpeg", cache=_MEDIA_CACHE)

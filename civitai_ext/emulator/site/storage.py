@@ -18,6 +18,7 @@ from civitai_ext.emulator.catalogue import ModelFile, Version
 from civitai_ext.emulator.drawing import rendered
 from civitai_ext.emulator.faults import REVISION
 from civitai_ext.emulator.ranges import file_answer
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.world import World
 
@@ -98,4 +99,4 @@ def _pack(version: Version) -> bytes:
     return files.packed((f"{image.id}.jpeg", rendered(image.picture)) for image in version.images)
 
 
-ROUTES = [Route("/storage/{place}/{name:path}", _serve)]
+ROUTES = [Route(f"/storage/{{place}}/{{name:{REST}}}", _serve)]

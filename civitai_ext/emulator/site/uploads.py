@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, storage_error
+from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.site.rules import authenticated, caller_of
 from civitai_ext.emulator.uploads import BACKEND, BUCKET, Upload, UploadPartsError, UploadStateError
@@ -37,9 +38,12 @@ async def _begin_multipart(request: Request, world: World, caller: Account | Non
     size = body.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= _LARGEST:
         failed(f"size must be a number from 1 to {_LARGEST}")
+    for name in ("mimeType", "filename"):
+        if not isinstance(body.get(name), str | None):
+            failed(f"{name} must be a string")
     owner = caller.id if caller else 0
-    media_type = str(body.get("mimeType") or "application/octet-stream")
-    upload = world.uploads.begin(owner, size, media_type, str(body.get("filename") or ""))
+    media_type = body.get("mimeType") or "application/octet-stream"
+    upload = world.uploads.begin(owner, size, media_type, body.get("filename") or "")
     numbers = range(1, upload.part_count + 1)
     urls = [
         {
@@ -142,5 +146,5 @@ ROUTES = [
     authenticated("/api/v1/image-upload/multipart", _begin_multipart, verb="POST"),
     authenticated("/api/upload/complete", _complete, verb="POST"),
     authenticated("/api/upload/abort", _abort, verb="POST"),
-    Route(f"/{BUCKET}/{{key:path}}", _put, methods=["PUT"]),
+    Route(f"/{BUCKET}/{{key:{REST}}}", _put, methods=["PUT"]),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from starlette.datastructures import QueryParams
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.catalogue import ModelFile
+from civitai_ext.emulator.reading import moment
 from civitai_ext.emulator.site.parameters import Parameters, path_number
 from civitai_ext.emulator.site.rules import authenticated, mixed, public
 from civitai_ext.emulator.site.shapes import paid_access, single_version
@@ -142,10 +143,9 @@ def _moment(text: Any) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return moment(text)
     except (TypeError, ValueError):
         refuse({"error": "✖ Invalid ISO datetime\n  → at paidAccess.endsAt"}, 400)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _hashes(request: Request, *, most: int) -> list[str]:

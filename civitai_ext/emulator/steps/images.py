@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from civitai_ext.emulator.blobs import Blob
 from civitai_ext.emulator.drawing import FORMATS, Picture, generation_data
 from civitai_ext.emulator.pricing import Price, image_price
+from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.steps.checks import between, rules
 from civitai_ext.emulator.steps.choices import IMAGES
 from civitai_ext.emulator.steps.core import LONGEST_PROCESSING, Faults, Input, Json, Kind, Workplace
@@ -114,9 +115,9 @@ def _quantity(given: Input) -> int:
 def _size(given: Input) -> tuple[int, int]:
     """Read the size: `size` like 1024x1536, else an aspect ratio of a megapixel, else width and height."""
     default = 1024 if given.raw("engine") else 512
-    width, by, height = given.text("size").partition("x")
-    if by and width.isdecimal() and height.isdecimal():
-        return _side(int(width)), _side(int(height))
+    width, height = map(whole_number, given.text("size").partition("x")[::2])
+    if width is not None and height is not None:
+        return _side(width), _side(height)
     ratio = aspect_ratio(given.text("aspectRatio"))
     if ratio is not None:
         # Sides are multiples of 16, as with real models.
