@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--speed", type=float, default=1.0, help="how fast time passes, 0 stops it (default: %(default)s)"
     )
     parser.add_argument("--models", type=int, default=200, help="size of the catalogue (default: %(default)s)")
+    parser.add_argument(
+        "--no-quirks", action="store_true", help="answer as the services are documented, not as they are"
+    )
     parser.add_argument("--version", action="version", version=f"civitai-ext {__version__}")
     options = parser.parse_args(arguments)
     try:
@@ -54,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed,
             speed=options.speed,
             models=options.models,
+            quirks=not options.no_quirks,
         ).start()
     except (EmulatorError, ValueError) as error:
         parser.error(str(error))

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -34,6 +34,7 @@ from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.oauth.service import OAuth
 from civitai_ext.emulator.oddities import LARGE, add_oddities
+from civitai_ext.emulator.quirks import Quirk, choose_quirks
 from civitai_ext.emulator.signing import Signer
 from civitai_ext.emulator.uploads import CHUNK, Uploads
 from civitai_ext.emulator.vaults import Vaults
@@ -77,6 +78,7 @@ class Emulator:
         start: The moment that its clock begins at; now by default.
         large_file: The length in bytes of the file of `oddities["large"]`, which takes no memory.
         download_quota: How many downloads an account, or an address without one, may begin in 24 hours.
+        quirks: Whether it has the services' quirks, or the names of those that it has; see `docs/emulator.md`.
 
     >>> import json, urllib.request
     >>> with Emulator(models=3) as emulator:
@@ -102,9 +104,11 @@ class Emulator:
         start: datetime | None = None,
         large_file: int = LARGE,
         download_quota: int | None = None,
+        quirks: bool | Iterable[str] = True,
     ) -> None:
         if large_file < 0:
             raise ValueError("large_file is a length: 0 or more")
+        self._quirks = choose_quirks(quirks)
         self._port = port
         self._auth_port = auth_port
         self._host = host
@@ -131,6 +135,11 @@ class Emulator:
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
+
+    @property
+    def quirks(self) -> frozenset[Quirk]:
+        """The quirks of the services that it has, by name."""
+        return self._quirks
 
     @property
     def ledger(self) -> Ledger:
@@ -243,6 +252,7 @@ class Emulator:
             clock=self.clock,
             accounts=self.accounts,
             oauth=self.oauth,
+            quirks=self._quirks,
             catalogue=self._catalogue,
             signer=signer,
             blobs=blobs,

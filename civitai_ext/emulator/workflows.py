@@ -182,9 +182,11 @@ class Workflows:
             self.refresh(workflow)
         return workflow
 
-    def preview(self, account: Account, template: Template, purse: Purse) -> Workflow:
-        """Price a workflow without running it. Its `externalId` is taken all the same, as the service does it."""
+    def preview(self, account: Account, template: Template, purse: Purse, *, takes_key: bool = True) -> Workflow:
+        """Price a workflow without running it. Its `externalId` may be taken all the same, as the service does it."""
         workflow = self._make(account, template, purse, id_=None)
+        if takes_key:
+            self._keep_key(workflow)
         try:
             workflow.planned = purse.split(template.bill.total, template.colours)
             workflow.insufficient = False
@@ -203,6 +205,7 @@ class Workflows:
         purse.split(template.bill.total, template.colours)
         id_ = self._identifiers.make("wf")
         workflow = self._make(account, template, purse, id_=id_)
+        self._keep_key(workflow)
         workflow.listed = listed
         workflow.transactions = purse.charge(
             template.bill.total, template.colours, workflow_id=id_, at=workflow.created_at
@@ -401,7 +404,7 @@ class Workflows:
         return output
 
     def _make(self, account: Account, template: Template, purse: Purse, *, id_: str | None) -> Workflow:
-        workflow = Workflow(
+        return Workflow(
             id=id_,
             number=next(self._numbers),
             account=account,
@@ -416,9 +419,10 @@ class Workflows:
             metadata=dict(template.metadata),
             allow_mature=template.allow_mature,
         )
-        if template.external_id:
-            self._by_key[account.id, template.external_id] = workflow
-        return workflow
+
+    def _keep_key(self, workflow: Workflow) -> None:
+        if key := workflow.template.external_id:
+            self._by_key[workflow.account.id, key] = workflow
 
     def _forget(self, workflow: Workflow) -> None:
         self._by_id.pop(workflow.id or "", None)

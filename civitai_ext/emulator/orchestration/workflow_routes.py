@@ -27,6 +27,7 @@ from civitai_ext.emulator.orchestration.access import (
     purse_of,
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.steps import KINDS, Faults, find_kind
 from civitai_ext.emulator.templates import (
     InvalidTemplateError,
@@ -46,9 +47,10 @@ async def _submit(request: Request, world: World, caller: Account) -> Response:
     whatif = boolean_parameter(request, "whatif")
     hide_mature = boolean_parameter(request, "hideMatureContent")
     template = _parse(await json_body(request), waits=wait > 0 or whatif)
-    workflow = world.workflows.earlier(caller, template)
+    keeps_previews = Quirk.PREVIEW_EXTERNAL_ID in world.quirks
+    workflow = world.workflows.earlier(caller, template) if keeps_previews or not whatif else None
     if workflow is None and whatif:
-        workflow = world.workflows.preview(caller, template, purse_of(request))
+        workflow = world.workflows.preview(caller, template, purse_of(request), takes_key=keeps_previews)
     elif workflow is None:
         workflow = _start(request, world, caller, template)
     return await _answer_workflow(world, workflow, wait, hide_mature=hide_mature)

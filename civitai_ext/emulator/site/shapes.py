@@ -30,11 +30,11 @@ def listed_model(
     return shown
 
 
-def detailed_model(model: Model, origin: str) -> Json:
+def detailed_model(model: Model, origin: str, *, complete: bool = False) -> Json:
     """Show a model on its own.
 
     Its versions differ from those of a list: nulls and empty lists are missing, images have no id, and `covered` stands
-    for `supportsGeneration`.
+    for `supportsGeneration`; unless everything is to be there that a list shows.
     """
     shown = _model(model, origin)
     versions = []
@@ -42,12 +42,14 @@ def detailed_model(model: Model, origin: str) -> Json:
         item = _listed_version(version, origin, None, primary_only=False)
         if not version.files:
             continue
-        item["covered"] = item.pop("supportsGeneration")
         item["createdAt"] = site_time(version.published_at)
         item["status"] = "Published"
-        for image in item["images"]:
-            del image["id"]
-        versions.append(_without_nothing(item))
+        if not complete:
+            item["covered"] = item.pop("supportsGeneration")
+            for image in item["images"]:
+                del image["id"]
+            item = _without_nothing(item)
+        versions.append(item)
     shown["modelVersions"] = versions
     return shown
 

@@ -17,6 +17,7 @@ from civitai_ext.emulator.answers import storage_error
 from civitai_ext.emulator.catalogue import ModelFile, Version
 from civitai_ext.emulator.drawing import rendered
 from civitai_ext.emulator.faults import REVISION
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.ranges import file_answer
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.world import World
@@ -58,7 +59,7 @@ def _sign(world: World, content: dict[str, Any], place: str, name: str) -> str:
 async def _serve(request: Request) -> Response:
     """Serve a file to whoever holds a signed URL, and to nobody who adds another credential to it."""
     world = World.of(request)
-    if "authorization" in request.headers:
+    if "authorization" in request.headers and Quirk.SECOND_CREDENTIAL in world.quirks:
         return storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
     try:
         signed = world.signer.read(request.query_params.get("sig", ""), now=world.clock.now())
