@@ -46,7 +46,7 @@ async def _token(request: Request) -> Response:
     if Quirk.OAUTH_RATE_KEY in quirks:
         ration(world, "token", address(request), _MOST_A_MINUTE)
     form = await read_form(request, json_too=Quirk.OAUTH_JSON in quirks)
-    if field(form, "grant_type") == DEVICE_CODE and Quirk.OAUTH_DEVICE_TOKEN not in quirks:
+    if Quirk.OAUTH_DEVICE_TOKEN not in quirks and form.get("grant_type") == DEVICE_CODE:
         return private(pair_json(world.oauth.grants.issue(redeem_device(world, form), world.oauth.access_seconds)))
     client = authenticate(request, world, form)
     if Quirk.OAUTH_RATE_KEY not in quirks:

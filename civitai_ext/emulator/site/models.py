@@ -55,9 +55,7 @@ class _Filters:
     def __init__(self, parameters: Parameters, world: World, caller: Account | None) -> None:
         read, quirks = parameters, world.quirks
         commas = Quirk.MODELS_TYPES_COMMA not in quirks
-        checkpoints = (
-            CHECKPOINT_TYPES if Quirk.MODELS_CHECKPOINT_STANDARD in quirks else (*CHECKPOINT_TYPES, "Standard")
-        )
+        checkpoints = CHECKPOINT_TYPES + (() if Quirk.MODELS_CHECKPOINT_STANDARD in quirks else ("Standard",))
         says = read.present if Quirk.MODELS_YES_WORDS in quirks else read.flag
         self.ids = read.integers("ids")
         self.version_ids = read.integers("modelVersionIds")
