@@ -42,14 +42,13 @@ def detailed_model(model: Model, origin: str, *, complete: bool = False) -> Json
         item = _listed_version(version, origin, None, primary_only=False)
         if not version.files:
             continue
-        item["createdAt"] = site_time(version.published_at)
-        item["status"] = "Published"
         if not complete:
             item["covered"] = item.pop("supportsGeneration")
             for image in item["images"]:
                 del image["id"]
-            item = _without_nothing(item)
-        versions.append(item)
+        item["createdAt"] = site_time(version.published_at)
+        item["status"] = "Published"
+        versions.append(item if complete else _without_nothing(item))
     shown["modelVersions"] = versions
     return shown
 
