@@ -62,7 +62,7 @@ class Emulator:
     from the seed and from what it was asked before; every answer says `Server: civitai-ext-emulator`. What it pins is
     this project's reading of the services, not the services themselves.
 
-    Words in a step's input choose how the step ends: `[fail]`, `[block]`, `[expire]`, `[mature]`.
+    Words in a step's input choose how the step ends: `[fail]`, `[retry]`, `[block]`, `[expire]`, `[mature]`.
 
     Args:
         port: The port to listen on; 0 takes a free one.

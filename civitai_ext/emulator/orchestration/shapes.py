@@ -67,7 +67,7 @@ def step_json(world: World, workflow: Workflow, step: Step, *, hide_mature: bool
             "priority": template.priority,
             "timeout": template.timeout_text,
             "retries": template.retries,
-            "jobs": [_job_json(world, step, step.timeline)] if step.timeline else [],
+            "jobs": _jobs_json(world, step, step.timeline) if step.timeline else [],
             "status": step.status,
             "startedAt": _moment(step.started_at),
             "completedAt": _moment(step.completed_at),
@@ -80,11 +80,28 @@ def step_json(world: World, workflow: Workflow, step: Step, *, hide_mature: bool
     )
 
 
+def _jobs_json(world: World, step: Step, timeline: Timeline) -> list[Json]:
+    """Show the jobs of a step: one for each attempt that has begun, the last one as the step is."""
+    *earlier, last = timeline.attempts[: step.attempt + 1]
+    failed = [
+        {
+            "id": step.job_of(number),
+            "status": attempt.ending,
+            "startedAt": _moment(attempt.begin_of("processing")),
+            "completedAt": _moment(attempt.end),
+            "cost": step.template.price.total,
+            "reason": attempt.reason,
+        }
+        for number, attempt in enumerate(earlier)
+    ]
+    return [*failed, _job_json(world, step, last)]
+
+
 def _job_json(world: World, step: Step, timeline: Timeline) -> Json:
     shown: Json = {
-        "id": step.job_id,
+        "id": step.job_of(step.attempt),
         "status": step.status,
-        "startedAt": _moment(step.started_at),
+        "startedAt": _moment(step.began(timeline)),
         "completedAt": _moment(step.completed_at),
         "cost": step.template.price.total,
     }
