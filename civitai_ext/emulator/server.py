@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from civitai_ext.emulator.accounts import Accounts
+from civitai_ext.emulator.accounts import Account, Accounts
 from civitai_ext.emulator.app import make_app
 from civitai_ext.emulator.blobs import Blobs
 from civitai_ext.emulator.callbacks import Callbacks, Delivery
@@ -140,6 +140,11 @@ class Emulator:
     def quirks(self) -> frozenset[Quirk]:
         """The quirks of the services that it has, by name."""
         return self._quirks
+
+    @property
+    def account(self) -> Account:
+        """The account that the token is of."""
+        return self._account
 
     @property
     def ledger(self) -> Ledger:

@@ -63,11 +63,12 @@ async def _download(request: Request) -> Response:
         if is_browser(request):
             return to_login(f"/model-versions/{version_id}", world.origin)
         return answer({"error": "Unauthorized", "message": _LOGIN_REQUIRED}, 401, _NO_STORE)
-    if version.early_access_until and version.is_gated_for(caller.id if caller else None):
+    now = world.clock.now()
+    if (until := version.gated_until(now)) and version.is_gated_for(caller.id if caller else None, now):
         if is_browser(request):
             return RedirectResponse(f"{world.origin}/model-versions/{version_id}", 307, _NO_STORE)
         message = "This asset is in early access. You can buy access on its page."
-        deadline = site_time(version.early_access_until)
+        deadline = site_time(until)
         return answer({"error": "Early Access", "deadline": deadline, "message": message}, 403, _NO_STORE)
     if version.restricted:
         return _failure(request, 403, "You do not have access to download this file")

@@ -53,7 +53,7 @@ class _Filters:
     """What a request to `/models` narrows the list to."""
 
     def __init__(self, parameters: Parameters, world: World, caller: Account | None) -> None:
-        read, quirks = parameters, world.quirks
+        read, quirks, self.now = parameters, world.quirks, world.clock.now()
         commas = Quirk.MODELS_TYPES_COMMA not in quirks
         checkpoints = CHECKPOINT_TYPES + (() if Quirk.MODELS_CHECKPOINT_STANDARD in quirks else ("Standard",))
         says = read.present if Quirk.MODELS_YES_WORDS in quirks else read.flag
@@ -67,7 +67,7 @@ class _Filters:
         self.availability = read.choice("availability", AVAILABILITIES)
         self.nsfw = read.flag("nsfw") or False
         self.primary_only = read.flag("primaryFileOnly") or False
-        self.favourites = read.flag("favorites") or False
+        favorites, hidden = read.flag("favorites"), read.flag("hidden")
         self.generates = says("supportsGeneration")
         self.from_platform = says("fromPlatform")
         self.early_access = says("earlyAccess")
@@ -77,7 +77,6 @@ class _Filters:
         read.repeated("status", MODEL_STATUSES)
         read.repeated("collectionItemStatus", COLLECTION_ITEM_STATUSES, at_least=2)
         read.choice("periodMode", ("stats", "published"))
-        hidden = read.flag("hidden")
         read.flag("newCreators")
         read.number("rating", 0)
         read.unusable(*_UNUSABLE)
@@ -86,10 +85,13 @@ class _Filters:
         if Quirk.MODELS_FAVORITES_401 in quirks:
             personal = "favorites" in read or "hidden" in read
         else:
-            personal = self.favourites or bool(hidden)
+            personal = bool(favorites or hidden)
         if caller is None and personal:
             refuse({"error": "Unauthorized"}, 401)
-        if self.availability == "Private":
+        self.favourites = caller.favorites if caller and favorites else None
+        self.hidden = caller.hidden if caller and hidden else None
+        own = caller is not None and slug(read.text("username") or "") == slug(caller.username)
+        if self.availability == "Private" and not own:
             refuse_message("You do not have access to private models", 401)
         known = {tag.name for tag in world.catalogue.tags}
         wanted = {name for name in (read.text("tag"), read.text("tagname")) if name}
@@ -116,7 +118,8 @@ class _Filters:
             and (not self.commercial_uses or set(self.commercial_uses) & set(model.commercial_use))
             and (self.availability is None or model.availability == self.availability)
             and (self.since is None or model.published_at >= self.since)
-            and not self.favourites  # the account has none
+            and (self.favourites is None or model.id in self.favourites)
+            and (self.hidden is None or model.id in self.hidden)
             and not self.from_platform  # nothing here was trained on the site
             and self.versions(model)
         )
@@ -129,7 +132,7 @@ class _Filters:
             if (not self.version_ids or version.id in self.version_ids)
             and (not self.base_models or version.base_model in self.base_models)
             and (not self.generates or version.supports_generation)
-            and (not self.early_access or version.early_access_until)
+            and (not self.early_access or version.gated_until(self.now))
             and (not self.formats or any(file.format in self.formats for file in version.files))
         ]
 
@@ -166,10 +169,13 @@ async def _list_models(request: Request, world: World, caller: Account | None) -
 
 def _item(world: World, filters: _Filters, model: Model) -> bytes:
     """Show a model as an item of the list, or take the JSON from when it was shown before."""
-    versions, level = filters.versions(model), None if filters.nsfw else 1
-    key = (model.id, model.mode, tuple(version.id for version in versions), level, filters.primary_only)
+    versions, level, now = filters.versions(model), None if filters.nsfw else 1, filters.now
+    shown_versions = tuple((version.id, version.gated_until(now)) for version in versions)
+    key = (model.id, model.mode, shown_versions, level, filters.primary_only)
     if key not in world.rendered:
-        shown = listed_model(model, world.origin, versions=versions, level=level, primary_only=filters.primary_only)
+        shown = listed_model(
+            model, world.origin, now=now, versions=versions, level=level, primary_only=filters.primary_only
+        )
         world.rendered[key] = to_json(shown)
     return world.rendered[key]
 
@@ -223,7 +229,9 @@ async def _get_model(request: Request, world: World, caller: Account | None) -> 
     model = world.catalogue.model_by_id.get(id_)
     if model is None:
         refuse({"error": f"No model with id {id_}"}, 404)
-    return answer(detailed_model(model, world.origin, complete=Quirk.MODEL_DETAIL not in world.quirks))
+    return answer(
+        detailed_model(model, world.origin, now=world.clock.now(), complete=Quirk.MODEL_DETAIL not in world.quirks)
+    )
 
 
 ROUTES = [

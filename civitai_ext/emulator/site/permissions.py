@@ -31,7 +31,7 @@ async def _check(request: Request, world: World, caller: Account | None) -> Resp
 
 def _may_generate(world: World, id_: int, user_id: int | None) -> bool:
     version = world.catalogue.version_by_id.get(id_)
-    return version is not None and version.supports_generation and not version.is_gated_for(user_id)
+    return version is not None and version.supports_generation and not version.is_gated_for(user_id, world.clock.now())
 
 
 ROUTES = [public("/api/v1/permissions/check", _check)]

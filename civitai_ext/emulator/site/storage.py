@@ -77,17 +77,17 @@ async def _serve(request: Request) -> Response:
 def _find(world: World, signed: dict[str, Any], revision: int) -> _Stored | None:
     """Find what was signed; other tokens of the emulator lead to nothing here."""
     id_, name = signed.get("id"), str(signed.get("name"))
-    if file := world.catalogue.file_by_id.get(signed.get("file", 0)):
+    if file := world.catalogue.stored_files.get(signed.get("file", 0)):
         return _Stored(str(file.id), lambda: file.stored(revision), _BINARY, file.name)
     match signed.get("kind"):
         case "attachment":
             attachment = world.community.attachment_by_id[int(str(id_))]
             return _Stored("attachment", lambda: attachment.content, "application/zip", name)
         case "images":
-            version = world.catalogue.version_by_id[int(str(id_))]
+            version = world.catalogue.stored_versions[int(str(id_))]
             return _Stored("images", lambda: _pack(version), "application/zip", name)
         case "details":
-            version = world.catalogue.version_by_id[int(str(id_))]
+            version = world.catalogue.stored_versions[int(str(id_))]
             return _Stored("details", lambda: version.details, "application/pdf", name)
         case "upload":
             upload = world.uploads.objects[str(id_)]

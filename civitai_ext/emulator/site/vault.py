@@ -104,7 +104,10 @@ async def _toggle(request: Request, world: World, caller: Account | None) -> Res
     id_ = read.number("id", 0)
     if read.issues:
         refuse({"error": "Could not parse provided model version"}, 400)
-    version = world.catalogue.version_by_id.get(id_)
+    vault = world.vaults.of(account)
+    kept = vault.items.get(id_) if vault else None
+    # What is kept may have been deleted since.
+    version = kept.version if kept else world.catalogue.version_by_id.get(id_)
     try:
         if version is None:
             raise VaultError(f"No model version with id {id_}")

@@ -55,9 +55,10 @@ async def _by_hashes(request: Request, world: World, caller: Account | None) -> 
 
 
 def _shown(world: World, version: Version, *, by_hash: bool = False, download_origin: str | None = None) -> Json:
-    shown = single_version(version, world.origin, by_hash=by_hash, download_origin=download_origin)
+    now = world.clock.now()
+    shown = single_version(version, world.origin, now=now, by_hash=by_hash, download_origin=download_origin)
     if Quirk.VERSION_FIELDS not in world.quirks:
-        ends = version.early_access_until
+        ends = version.gated_until(now)
         shown |= {
             "availability": AVAILABILITIES[0],
             "earlyAccessConfig": {"permanent": version.access_is_permanent} if ends else None,
@@ -103,7 +104,7 @@ async def _get_mini(request: Request, world: World, caller: Account | None) -> R
         if version.epoch(epoch) is None:
             refuse({"error": "Missing epoch"}, 404)
         download = f"{world.origin}/api/download/training/{id_}?epochNumber={epoch}"
-    gated = version.early_access_until
+    gated = version.gated_until(world.clock.now())
     shown: dict[str, Any] = {
         "air": version.air if file_id is None else f"{version.air}+{file_id}",
         "versionName": version.name,
@@ -159,7 +160,7 @@ async def _set_early_access(request: Request, world: World, caller: Account | No
         version.access_is_permanent = access.get("permanent") is True
         version.early_access_until = _moment(access.get("endsAt")) or world.clock.now() + _DEFAULT_ACCESS
     world.rendered.clear()
-    return answer({"id": version.id, "paidAccess": paid_access(version)})
+    return answer({"id": version.id, "paidAccess": paid_access(version, world.clock.now())})
 
 
 def _moment(text: Any) -> datetime | None:
