@@ -78,6 +78,8 @@ class Emulator:
         start: The moment that its clock begins at; now by default.
         large_file: The length in bytes of the file of `oddities["large"]`, which takes no memory.
         download_quota: How many downloads an account, or an address without one, may begin in 24 hours.
+        deduplicate: Whether workflows with the steps and arguments of an earlier one lead to that and cost nothing, as
+            they usually do at the service.
         quirks: Whether it has the services' quirks, or the names of those that it has; see `docs/emulator.md`.
 
     >>> import json, urllib.request
@@ -104,11 +106,13 @@ class Emulator:
         start: datetime | None = None,
         large_file: int = LARGE,
         download_quota: int | None = None,
+        deduplicate: bool = False,
         quirks: bool | Iterable[str] = True,
     ) -> None:
         if large_file < 0:
             raise ValueError("large_file is a length: 0 or more")
         self._quirks = choose_quirks(quirks)
+        self._deduplicates = deduplicate
         self._port = port
         self._auth_port = auth_port
         self._host = host
@@ -258,6 +262,7 @@ class Emulator:
             accounts=self.accounts,
             oauth=self.oauth,
             quirks=self._quirks,
+            deduplicates=self._deduplicates,
             catalogue=self._catalogue,
             signer=signer,
             blobs=blobs,

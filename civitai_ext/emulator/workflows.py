@@ -212,6 +212,19 @@ class Workflows:
         self.refresh(workflow)
         return workflow
 
+    def equal(self, account: Account, template: Template) -> Workflow | None:
+        """Find the last workflow of an account that does the same, unless it came to nothing."""
+        return next(
+            (
+                workflow
+                for workflow in reversed(self.of(account))
+                if workflow.template.steps == template.steps
+                and workflow.template.arguments == template.arguments
+                and workflow.status not in ("failed", "expired", "canceled")
+            ),
+            None,
+        )
+
     def preview(self, account: Account, template: Template, purse: Purse, *, takes_key: bool = True) -> Workflow:
         """Price a workflow without running it. Its `externalId` may be taken all the same, as the service does it."""
         workflow = self._make(account, template, purse, id_=None)

@@ -32,6 +32,7 @@ class World:
     Attributes:
         origin: Where the emulator is reached, for the URLs that it hands out.
         quirks: Where the services differ from their documentation.
+        deduplicates: Whether a submit that equals an earlier one leads to that.
         minute: What callers use up of the allowances that are renewed every minute.
         hour: The same for every hour.
         day: The same for every day.
@@ -56,6 +57,7 @@ class World:
     uploads: Uploads
     oauth: OAuth
     quirks: frozenset[Quirk]
+    deduplicates: bool
     minute: Allowance
     hour: Allowance
     day: Allowance

@@ -406,6 +406,20 @@ def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
+def test_equal_steps_can_lead_to_the_earlier_workflow() -> None:
+    with Emulator(speed=0, models=1, deduplicate=True) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        with httpx.Client(base_url=emulator.url, headers=headers) as client:
+            first, total = _submit(client, _echo(), externalId="a"), emulator.ledger.total
+            assert _submit(client, _echo(), externalId="b")["id"] == first["id"]
+            assert "id" not in _submit(client, _echo(), query={"whatif": True})
+            assert emulator.ledger.total == total
+            assert _submit(client, _echo("another"))["id"] != first["id"]
+            assert _submit(client, _echo(), arguments={"a": 1})["id"] != first["id"]
+            client.put(f"{PATH}/{first['id']}", json={"status": "canceled"})
+            assert _submit(client, _echo())["id"] != first["id"]
+
+
 def test_a_key_is_free_again_when_its_workflow_is_not_kept_any_more(client: httpx.Client, emulator: Emulator) -> None:
     first = _submit(client, _echo(), externalId="monthly")
     emulator.clock.advance(29 * 86_400)

@@ -49,6 +49,8 @@ async def _submit(request: Request, world: World, caller: Account) -> Response:
     template = _parse(await json_body(request), waits=wait > 0 or whatif)
     keeps_previews = Quirk.PREVIEW_EXTERNAL_ID in world.quirks
     workflow = world.workflows.earlier(caller, template) if keeps_previews or not whatif else None
+    if workflow is None and world.deduplicates and not whatif:
+        workflow = world.workflows.equal(caller, template)
     if workflow is None and whatif:
         workflow = world.workflows.preview(caller, template, purse_of(request), takes_key=keeps_previews)
     elif workflow is None:
