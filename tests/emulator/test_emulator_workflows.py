@@ -406,6 +406,19 @@ def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
+def test_names_and_enumerations_are_read_in_any_case(client: httpx.Client, emulator: Emulator) -> None:
+    hook = {"URL": "https://hooks.example/a", "Type": ["Workflow:Canceled"], "Detailed": True}
+    body = {"Steps": [_echo()], "Currencies": ["YELLOW"], "Callbacks": [hook], "UpgradeMode": "Automatic"}
+    workflow = client.post(PATH, json=body).json()
+    assert (workflow["currencies"], workflow["upgradeMode"]) == (["yellow"], "automatic")
+    assert workflow["callbacks"] == [{"url": hook["URL"], "type": ["workflow:canceled"], "detailed": True}]
+    url = f"{PATH}/{workflow['id']}"
+    assert client.put(url, json={"Status": "Canceled", "Metadata": {"a": 1}}).status_code == 204
+    emulator.callbacks.settle()
+    assert [delivery.event for delivery in emulator.deliveries] == ["workflow:canceled"]
+    assert client.get(url).json()["metadata"] == {"a": 1}
+
+
 def test_equal_steps_can_lead_to_the_earlier_workflow() -> None:
     with Emulator(speed=0, models=1, deduplicate=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}

@@ -28,7 +28,7 @@ from civitai_ext.emulator.orchestration.access import (
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
 from civitai_ext.emulator.quirks import Quirk
-from civitai_ext.emulator.steps import KINDS, Faults, find_kind
+from civitai_ext.emulator.steps import KINDS, Faults, Input, find_kind
 from civitai_ext.emulator.templates import (
     InvalidTemplateError,
     Template,
@@ -155,10 +155,12 @@ async def _put(request: Request, world: World, caller: Account) -> Response:
     body = await json_body(request)
     if not isinstance(body, dict):
         refuse_problem(400, errors={"$": ["The request body must be a JSON object."]})
-    status = body.get("status")
-    if status not in (None, "canceled"):
+    given = Input(body)
+    status = given.raw("status")
+    if status is not None and str(status).lower() != "canceled":
         refuse_problem(400, errors={"status": [f"The value '{status}' is not valid."]})
-    _change(world, workflow, {name: value for name, value in body.items() if value is not None})
+    changes = {name: given.raw(name) for name in ("metadata", "tags", "allowMatureContent")}
+    _change(world, workflow, {name: value for name, value in changes.items() if value is not None})
     if status:
         world.workflows.cancel(workflow)
     return Response(status_code=204)
@@ -225,8 +227,7 @@ async def _get_step(request: Request, world: World, caller: Account) -> Response
 async def _put_step(request: Request, world: World, caller: Account) -> Response:
     _, step = _find_step(request, world, caller)
     body = await json_body(request)
-    metadata = body.get("metadata") if isinstance(body, dict) else None
-    return _change_step(step, metadata)
+    return _change_step(step, Input(body).raw("metadata"))
 
 
 async def _patch_step(request: Request, world: World, caller: Account) -> Response:
