@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,16 +58,25 @@ class Probe(NamedTuple):
         return self.hub("token", client_id=client.id, client_secret=client.secret, **form)
 
 
-@contextmanager
-def probing(**options: Any) -> Iterator[Probe]:
-    # A whole second, so that the moments that are shown are exact.
-    with Emulator(speed=0, models=90, start=datetime(2026, 9, 1, tzinfo=UTC), **options) as emulator:
-        headers = {"Authorization": f"Bearer {emulator.token}"}
-        with (
-            httpx.Client(base_url=emulator.url, headers=headers) as client,
-            httpx.Client(base_url=emulator.url) as stranger,
-        ):
-            yield Probe(emulator, client, stranger)
+Probing = Callable[..., AbstractContextManager[Probe]]
+
+
+@pytest.fixture(scope="module")
+def probing() -> Iterator[Probing]:
+    """What starts an emulator with some options and looks at it."""
+    # All clients share it: most of the time that one takes goes into certificates that nobody needs here.
+    with httpx.HTTPTransport() as transport:
+
+        @contextmanager
+        def probing(**options: Any) -> Iterator[Probe]:
+            # A whole second, so that the moments that are shown are exact.
+            with Emulator(speed=0, models=90, start=datetime(2026, 9, 1, tzinfo=UTC), **options) as emulator:
+                known, stranger = httpx.Client(transport=transport), httpx.Client(transport=transport)
+                known.base_url = stranger.base_url = emulator.url
+                known.headers["Authorization"] = f"Bearer {emulator.token}"
+                yield Probe(emulator, known, stranger)
+
+        yield probing
 
 
 def _ids(answer: Any) -> list[int]:
@@ -398,7 +407,7 @@ TESTS: dict[Quirk, tuple[Callable[[Probe], Any], Any, Any]] = {
 
 
 @pytest.mark.parametrize("quirk", TESTS, ids=str)
-def test_a_quirk_can_be_had_alone_or_not_at_all(quirk: Quirk) -> None:
+def test_a_quirk_can_be_had_alone_or_not_at_all(probing: Probing, quirk: Quirk) -> None:
     look, with_it, without = TESTS[quirk]
     with probing(quirks={str(quirk)}) as probe:
         assert look(probe) == with_it
@@ -406,7 +415,7 @@ def test_a_quirk_can_be_had_alone_or_not_at_all(quirk: Quirk) -> None:
         assert look(probe) == without
 
 
-def test_a_membership_is_named_free_where_there_is_none() -> None:
+def test_a_membership_is_named_free_where_there_is_none(probing: Probing) -> None:
     with probing(tier=None, quirks={"me-tier"}) as probe:
         assert "tier" not in probe.json("me")
     with probing(tier=None, quirks=False) as probe:
