@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from civitai_ext.emulator.accounts import Account
@@ -54,7 +55,7 @@ class Timeline:
         """When the step is over."""
         return sum((length for _, length in self.phases), timedelta()) + self.start
 
-    @property
+    @cached_property
     def attempts(self) -> list[Timeline]:
         """The course of each attempt: all but the last one fail while they are processed."""
         parts, phases, start = [], list[tuple[str, timedelta]](), self.start

@@ -14,7 +14,7 @@ from civitai_ext.emulator.oauth.browser import DEVICE
 from civitai_ext.emulator.oauth.clients import DEVICE_CODE
 from civitai_ext.emulator.oauth.grants import DEVICE_LIFETIME
 from civitai_ext.emulator.oauth.pages import code_page, device_page, message_page
-from civitai_ext.emulator.oauth.token_routes import pair_json, redeem_device
+from civitai_ext.emulator.oauth.token_routes import tokens_for_device
 from civitai_ext.emulator.world import World
 
 _INTERVAL = 5
@@ -50,7 +50,7 @@ async def _poll(request: Request) -> Response:
     form = await read_form(request)
     if field(form, "grant_type") != DEVICE_CODE:
         deny(400, "unsupported_grant_type", f"The only grant here is `{DEVICE_CODE}`.")
-    return private(pair_json(world.oauth.grants.issue(redeem_device(world, form), world.oauth.access_seconds)))
+    return tokens_for_device(world, form)
 
 
 async def _show(request: Request) -> Response:

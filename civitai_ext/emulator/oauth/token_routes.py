@@ -47,7 +47,7 @@ async def _token(request: Request) -> Response:
         ration(world, "token", address(request), _MOST_A_MINUTE)
     form = await read_form(request, json_too=Quirk.OAUTH_JSON in quirks)
     if Quirk.OAUTH_DEVICE_TOKEN not in quirks and form.get("grant_type") == DEVICE_CODE:
-        return private(pair_json(world.oauth.grants.issue(redeem_device(world, form), world.oauth.access_seconds)))
+        return tokens_for_device(world, form)
     client = authenticate(request, world, form)
     if Quirk.OAUTH_RATE_KEY not in quirks:
         ration(world, "token", f"client {client.id}", _MOST_A_MINUTE)
@@ -92,8 +92,8 @@ def pair_json(pair: TokenPair) -> dict[str, Any]:
     }
 
 
-def redeem_device(world: World, form: Form) -> Grant:
-    """Use the code of a device up, once its user has let it in."""
+def tokens_for_device(world: World, form: Form) -> Response:
+    """Exchange the code of a device for tokens, once its user has let it in."""
     value, id_ = field(form, "device_code"), field(form, "client_id")
     if Quirk.OAUTH_SLOW_DOWN in world.quirks:
         ration(world, "device-token", f"client {id_}", _MOST_A_MINUTE)
@@ -110,7 +110,8 @@ def redeem_device(world: World, form: Form) -> Grant:
     if device.state == "pending":
         deny(400, "authorization_pending", "The user has not decided yet.")
     grants.use_device(value)
-    return Grant(device.client, device.state, device.scope)
+    grant = Grant(device.client, device.state, device.scope)
+    return private(pair_json(grants.issue(grant, world.oauth.access_seconds)))
 
 
 def _redeem(world: World, client: Client, form: Form) -> Code:

@@ -220,6 +220,7 @@ def _search(
         refuse({"error": "Invalid cursor"}, 400)
     if Quirk.MODELS_SEARCH_CUT not in world.quirks:
         hits = [hit for hit in hits if filters.accept(hit[3])]
+    # What has been filtered before passes.
     found = [hit[3] for hit in hits[offset : offset + limit] if filters.accept(hit[3])]
     return found, {"nextCursor": str(offset + limit)} if len(hits) > offset + limit else {}
 
