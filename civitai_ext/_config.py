@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from civitai_ext.oauth.scopes import Scope
 
-__all__ = ["TOKEN_VARIABLES", "Config", "Credential", "Secret", "is_loopback", "origin_of"]
+__all__ = ["TOKEN_VARIABLES", "Config", "Credential", "Secret", "SecretBytes", "is_loopback", "origin_of"]
 
 TOKEN_VARIABLES: Final = ("CIVITAI_TOKEN", "CIVITAI_API_TOKEN", "CIVITAI_API_KEY")
 """The environment variables that are looked at for a token, the first one that is not empty wins."""
@@ -50,6 +50,19 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return f"Secret({MASK!r})"
+
+
+class SecretBytes(bytes):
+    """The same for bytes.
+
+    >>> SecretBytes(b"abc")
+    SecretBytes('***')
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SecretBytes({MASK!r})"
 
 
 class Credential(Protocol):

@@ -314,7 +314,8 @@ class AsyncApp:
         try:
             return device_code_of(self._decode(request, response), self.config, obtained_at=asked_at)
         except ValueError as error:
-            raise self._useless(request, response, error) from None
+            problem = str(error)
+        raise self._useless(request, response, problem)
 
     async def wait_for_device(self, code: DeviceCode, *, timeout: float | None = None) -> Tokens:
         """Wait until somebody allowed it on another device.
@@ -409,10 +410,10 @@ class AsyncApp:
             AuthenticationError: It is expired, revoked or of another kind.
             ScopeMissing: It may not be asked that.
         """
-        given = _a_token(token.access_token if isinstance(token, Tokens) else token)
+        token = _a_token(token.access_token if isinstance(token, Tokens) else token)
         try:
             return await self._call(
-                get_user_info.request(), transport=self.transport.with_options(config=self.config.with_token(given))
+                get_user_info.request(), transport=self.transport.with_options(config=self.config.with_token(token))
             )
         except AuthenticationError as error:
             error.hint = (
@@ -486,15 +487,17 @@ class AsyncApp:
         scopes: Scope | None = None,
         refresh_token: str | None = None,
     ) -> Tokens:
-        answer = self._decode(request, response)
         try:
-            return tokens_of(answer, obtained_at=asked_at, scopes=scopes, refresh_token=refresh_token)
+            return tokens_of(
+                self._decode(request, response), obtained_at=asked_at, scopes=scopes, refresh_token=refresh_token
+            )
         except ValueError as error:
-            raise self._useless(request, response, error) from None
+            problem = str(error)
+        raise self._useless(request, response, problem)  # out here, so that it does not keep the answer
 
-    def _useless(self, request: Request[Any], response: Response, problem: ValueError) -> UnexpectedResponse:
+    def _useless(self, request: Request[Any], response: Response, problem: str) -> UnexpectedResponse:
         return UnexpectedResponse(
-            str(problem),
+            problem,
             status=response.status,
             media_type=response.media_type,
             method=request.method,

@@ -30,6 +30,9 @@ _LIFETIME: Final = 3600.0
 
 _LONGEST_LIFETIME: Final = 10 * 365 * 24 * 3600.0
 
+_LONGEST_TOKEN: Final = 8192
+"""Characters. No server takes a header with more."""
+
 _CLIENT_REFUSED: Final = ("invalid_client", "unauthorized_client")
 _HINTS: Final[Mapping[str, str]] = {
     "invalid_grant": "A code works once, within five minutes, and only for the attempt that it was given to: log in "
@@ -76,6 +79,8 @@ def _token(value: Any, what: str) -> str:
     # What else is in it could not be sent in a header.
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(f"there is no {what} in it")
+    if len(value) > _LONGEST_TOKEN:
+        raise ValueError(f"the {what} in it is too long to be sent")
     return value
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from civitai_ext.errors import TokenStoreError
-from civitai_ext.oauth.stores import FileStore
+from civitai_ext.oauth.file_store import FileStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 ACCOUNT = "alice"
@@ -181,16 +181,16 @@ def kill_often(folder: Path, kills: int) -> int:
                 os.write(writer, b".")
             os._exit(0)
         os.close(writer)
-        time.sleep(rng.uniform(0, 0.004))
+        told = last + len(os.read(reader, 1))  # however busy the machine is, it gets to store something
+        time.sleep(rng.uniform(0, 0.002))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        told = last
         while data := os.read(reader, 65536):
             told += len(data)
         os.close(reader)
         last = number(store)
         assert told <= last <= told + 1
-    assert last > 5  # they did get to store something, on a busy machine too
+    assert last > kills
     return kills
 
 

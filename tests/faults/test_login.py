@@ -17,6 +17,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -301,7 +302,6 @@ def test_without_a_browser_the_address_is_told(
             browser.open(told[1])
 
     assert login(app, store=MemoryStore(), tell=read).username == "emulated"
-    assert len(opened) == (found is None)  # others would take the terminal
     port = urlsplit(parse_qs(urlsplit(told[1]).query)["redirect_uri"][0]).port
     assert f"    ssh -L {port}:127.0.0.1:{port} THIS-MACHINE" in told
 
@@ -547,6 +547,50 @@ def test_old_tokens_go_to_nobody_but_their_own_service(browser: FakeBrowser, app
     assert is_good(app, first)
 
 
+def test_a_login_for_real_is_not_replaced_by_one_for_an_emulator(browser: FakeBrowser, app: App) -> None:
+    store = MemoryStore()
+    login(app, store=store, tell=lambda line: None)
+    real = attrs.evolve(loaded(store), auth_url="https://auth.civitai.com")
+    store.save("default", real)
+    with pytest.raises(ConfigurationError, match=r"is for https://auth\.civitai\.com, .*another `account`"):
+        login(app, store=store, tell=lambda line: None)
+    assert len(browser.opened) == 1
+    assert loaded(store) == real
+
+
+class SlowStore(MemoryStore):
+    """Somebody else renews what is stored, and has the lock until it is stored."""
+
+    renew: Callable[[], None] | None = None
+
+    @contextmanager
+    def lock(self, account: str) -> Iterator[None]:
+        with super().lock(account):
+            if self.renew is not None:
+                self.renew()
+            yield
+
+
+def test_what_was_renewed_while_somebody_logged_in_is_revoked_too(browser: FakeBrowser, app: App) -> None:
+    store = SlowStore()
+    login(app, store=store, tell=lambda line: None)
+    first = loaded(store)
+    second = attrs.evolve(first, tokens=app.refresh(first.tokens))
+    store.renew = lambda: store.save("default", second)
+    login(app, store=store, tell=lambda line: None)
+    assert not is_good(app, second)
+    assert is_good(app, loaded(store))
+
+
+def test_a_variable_that_goes_before_the_login_is_named(
+    browser: FakeBrowser, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVITAI_API_KEY", "abcd")
+    lines: list[str] = []
+    login(app, store=MemoryStore(), tell=lines.append)
+    assert lines[-1] == "Clients without `auth` go on using CIVITAI_API_KEY, which is set."
+
+
 def test_what_was_stored_and_cannot_be_read_is_replaced(browser: FakeBrowser, app: App) -> None:
     store = FileStore()
     login(app, store=store, tell=lambda line: None)
@@ -576,6 +620,17 @@ def test_tokens_that_cannot_be_stored_are_revoked(browser: FakeBrowser, app: App
         login(app, store=store, tell=lambda line: None)
     assert "The disk is full" in browser.page.text
     assert not is_good(app, store.refused)
+
+
+def test_a_name_is_shown_without_what_a_terminal_obeys(emulator: Emulator, browser: FakeBrowser, app: App) -> None:
+    next(iter(emulator.accounts)).username = "\x1b[2J\u202e<b>" + "x" * 5000
+    told: list[str] = []
+    done = login(app, store=MemoryStore(), tell=told.append)
+    assert told[-1].startswith("Logged in as [2J<b>xxx")
+    assert len(told[-1]) < 300
+    assert done.username is not None
+    assert done.username.isprintable()
+    assert "Welcome, [2J&lt;b&gt;xxx" in browser.page.text
 
 
 def test_who_it_is_may_stay_unknown(emulator: Emulator, browser: FakeBrowser, app: App) -> None:
@@ -692,6 +747,25 @@ def test_logging_out(emulator: Emulator, browser: FakeBrowser, app: App) -> None
     assert is_good(app, loaded(FileStore(), "other"))
 
 
+class Locked(MemoryStore):
+    """A store that is used for logging out, and that nobody else may use meanwhile."""
+
+    def load(self, account: str) -> StoredLogin | None:
+        assert self.lock(account).locked()  # type: ignore[attr-defined]
+        return super().load(account)
+
+    def delete(self, account: str) -> None:
+        assert self.lock(account).locked()  # type: ignore[attr-defined]
+        super().delete(account)
+
+
+def test_nobody_renews_a_login_while_it_is_ended(browser: FakeBrowser, app: App) -> None:
+    store, locked = MemoryStore(), Locked()
+    login(app, store=store, tell=lambda line: None)
+    locked.save("default", loaded(store))
+    assert logout(store=locked)
+
+
 def test_logging_out_without_the_service_removes_the_login(browser: FakeBrowser, app: App) -> None:
     store = MemoryStore()
     login(app, store=store, tell=lambda line: None)
@@ -742,6 +816,8 @@ def test_wrong_arguments(emulator: Emulator, browser: FakeBrowser, app: App) -> 
         (ConfigurationError, lambda: login(AsyncApp("id", LOOPBACK))),  # type: ignore[arg-type]
         (ConfigurationError, lambda: login("")),
         (ConfigurationError, lambda: login(App("id", "https://app.example/callback"))),
+        (ConfigurationError, lambda: login(app, store="logins/")),  # type: ignore[arg-type]
+        (ConfigurationError, lambda: logout(store=FileStore)),  # type: ignore[arg-type]
         (InvalidRequest, lambda: login(app, 0)),
         (InvalidRequest, lambda: login(app, "Everything")),
         (InvalidRequest, lambda: login(app, timeout=-1)),
