@@ -53,6 +53,7 @@ def _parser() -> _Parser:
     what.add_argument("--token", help="the API key of the account (default: test-token)")
     what.add_argument("--tier", help="the membership of the account, or none (default: bronze)")
     what.add_argument("--data", type=Path, metavar="DIR", help="folder that keeps what is made between runs")
+    what.add_argument("--no-quirks", action="store_true", help="answer as documented, not as the services do")
     time = parser.add_argument_group("time")
     time.add_argument("--speed", type=float, default=1.0, help="how fast it passes, 0 stops it (default: %(default)g)")
     time.add_argument("--start", type=_moment, metavar="MOMENT", help="when it begins (default: now)")
@@ -89,6 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
             speed=options.speed,
             start=options.start,
             data=options.data,
+            quirks=not options.no_quirks,
             **settings,
         ).start()
     except (EmulatorError, FolderError, ValueError) as error:

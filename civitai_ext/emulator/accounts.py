@@ -21,7 +21,14 @@ TIERS = ("founder", "bronze", "silver", "gold")
 
 @dataclass
 class Account:
-    """A user with a personal API key and Buzz; `tier` is the membership, if there is one."""
+    """A user with a personal API key and Buzz.
+
+    Attributes:
+        tier: The membership, if there is one.
+        favorites: The ids of the models that the user likes best.
+        hidden: The ids of the models that the user does not want to see.
+
+    """
 
     id: int
     username: str
@@ -29,6 +36,8 @@ class Account:
     token: str = field(repr=False)
     tier: str | None
     ledger: Ledger
+    favorites: set[int] = field(default_factory=set)
+    hidden: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,18 @@ from starlette.responses import Response
 
 
 class RefusalError(Exception):
-    """Raised anywhere below a route to answer the request with an error."""
+    """Raised anywhere below a route to answer the request with an error.
 
-    def __init__(self, response: Response) -> None:
+    Args:
+        response: The answer.
+        words: What it says, where that is in a shape of its own.
+
+    """
+
+    def __init__(self, response: Response, words: str | None = None) -> None:
         super().__init__(response.status_code)
         self.response = response
+        self.words = words
 
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -43,9 +50,14 @@ def answer_page(items: Iterable[bytes], metadata: Any) -> Response:
     return Response(content, media_type="application/json")
 
 
-def refuse(data: Any, status: int, headers: Mapping[str, str] | None = None) -> NoReturn:
-    """Answer with a JSON error of any shape."""
-    raise RefusalError(answer(data, status, headers))
+def refuse(data: Any, status: int, headers: Mapping[str, str] | None = None, *, words: str | None = None) -> NoReturn:
+    """Answer with a JSON error of any shape; see `RefusalError`."""
+    raise RefusalError(answer(data, status, headers), words)
+
+
+def refuse_message(message: str, status: int) -> NoReturn:
+    """Answer as some routes of the Site API do, which say `message` where others say `error`."""
+    refuse({"message": message}, status, words=message)
 
 
 def failed(error: Any) -> NoReturn:

@@ -219,9 +219,14 @@ class Version:
             mask |= image.level
         return mask or 1
 
-    def is_gated_for(self, user_id: int | None) -> bool:
-        """Whether a user, or somebody anonymous, would have to pay for access."""
-        return self.early_access_until is not None and self.model.creator.id != user_id
+    def gated_until(self, now: datetime) -> datetime | None:
+        """When paid access ends, if access costs something now."""
+        until = self.early_access_until
+        return until if until is not None and (self.access_is_permanent or now < until) else None
+
+    def is_gated_for(self, user_id: int | None, now: datetime) -> bool:
+        """Whether a user, or somebody anonymous, has to pay for access now."""
+        return self.gated_until(now) is not None and self.model.creator.id != user_id
 
     def epoch(self, number: int) -> bytes | None:
         """The file of an epoch of its training, counted from 1."""
@@ -333,6 +338,10 @@ class Catalogue:
         self._removed: list[_Removed] = []
         self._access_before: dict[int, tuple[datetime | None, bool]] = {}
         self._index()
+        self.stored_files = dict(self.file_by_id)
+        """The files that the storage has, those of models that were removed too."""
+        self.stored_versions = dict(self.version_by_id)
+        """The versions of those files."""
 
     def _index(self) -> None:
         models = [*self.models, *self.unlisted]
@@ -347,8 +356,10 @@ class Catalogue:
         self.unlisted.append(model)
         self.model_by_id[model.id] = model
         for version in model.versions:
-            self.version_by_id[version.id] = version
-            self.file_by_id |= {file.id: file for file in version.files}
+            self.version_by_id[version.id] = self.stored_versions[version.id] = version
+            added = {file.id: file for file in version.files}
+            self.file_by_id |= added
+            self.stored_files |= added
 
     @cached_property
     def files_by_hash(self) -> dict[str, list[ModelFile]]:
@@ -361,6 +372,8 @@ class Catalogue:
 
     def remove(self, model_id: int) -> None:
         """Take a model away with all that belongs to it, as if its creator had deleted it.
+
+        What lies in the storage stays there: vaults outlast the versions.
 
         Raises:
             KeyError: There is no such model.

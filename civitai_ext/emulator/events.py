@@ -29,6 +29,7 @@ class Event:
         step: The step, unless it happened to the whole workflow.
         progress: How far a job is that goes on.
         statuses: Those of all steps then, by their names.
+        attempt: Which attempt of the step it was, counted from 0.
 
     """
 
@@ -38,6 +39,7 @@ class Event:
     step: Step | None
     progress: float | None
     statuses: Mapping[str, str]
+    attempt: int = 0
 
     @property
     def name(self) -> str:
@@ -47,17 +49,22 @@ class Event:
     @property
     def identity(self) -> Hashable:
         """What tells it apart from all other events of the workflow."""
-        return self.name, self.step and self.step.template.name, self.progress
+        return self.name, self.step and self.step.template.name, self.progress, self.attempt
 
 
 @dataclass(frozen=True)
 class _Change:
-    """A step's new status, and what is told of it: of the step, of its job, of both, or nothing."""
+    """A step's new status, and what is told of it: of the step, of its job, of both, or nothing.
+
+    A job that is `retried` is over, and its step is not.
+    """
 
     at: datetime
     status: str
     kinds: tuple[str, ...]
     progress: float | None = None
+    attempt: int = 0
+    retried: bool = False
 
 
 def events_until(workflow: Workflow, now: datetime) -> list[Event]:
@@ -76,9 +83,13 @@ def events_until(workflow: Workflow, now: datetime) -> list[Event]:
     events = [Event(workflow.created_at, "workflow", last, None, None, dict(statuses))]
     for at, together in itertools.groupby(changes, key=itemgetter(0)):
         for _, _, step, change in together:
-            statuses[step.template.name] = change.status
+            if not change.retried:
+                statuses[step.template.name] = change.status
             now_are = dict(statuses)
-            events += [Event(at, kind, change.status, step, _progress(kind, change), now_are) for kind in change.kinds]
+            events += [
+                Event(at, kind, change.status, step, _progress(kind, change), now_are, change.attempt)
+                for kind in change.kinds
+            ]
         status = overall(list(statuses.values()))
         if status != last and status in TOLD:
             events.append(Event(at, "workflow", status, None, None, dict(statuses)))
@@ -95,22 +106,29 @@ def next_event(workflow: Workflow, now: datetime) -> datetime | None:
 
 def _changes(workflow: Workflow, step: Step) -> Iterator[_Change]:
     """List the changes of a step in order, those to come as well."""
+    last = 0
     yield _Change(workflow.created_at, "unassigned", ("step",))
     if step.timeline is not None:
         at = step.timeline.start
-        for status, length in step.timeline.phases:
-            if step.completed_at is not None and at > step.completed_at:
+        for number, attempt in enumerate(step.timeline.attempts):
+            if number and at >= (step.completed_at or step.timeline.end):
                 break  # canceled before
-            if status == "processing":
-                yield _Change(at, status, ("job", "step"), 0.0)
-                half = at + length / 2
-                if at < half < (step.completed_at or step.timeline.end):
-                    yield _Change(half, status, ("job",), 0.5)
-            else:
-                yield _Change(at, status, ("job",) if status in TOLD else ())
-            at += length
+            if number:
+                last = number
+                yield _Change(at, "failed", ("job",), attempt=number - 1, retried=True)
+            for status, length in attempt.phases:
+                if step.completed_at is not None and at > step.completed_at:
+                    break
+                if status == "processing":
+                    yield _Change(at, status, ("job", "step"), 0.0, number)
+                    half = at + length / 2
+                    if at < half < (step.completed_at or step.timeline.end):
+                        yield _Change(half, status, ("job",), 0.5, number)
+                else:
+                    yield _Change(at, status, ("job",) if status in TOLD else (), attempt=number)
+                at += length
     if step.completed_at is not None:
-        yield _Change(step.completed_at, step.status, ("job", "step") if step.timeline else ("step",))
+        yield _Change(step.completed_at, step.status, ("job", "step") if step.timeline else ("step",), attempt=last)
 
 
 def _progress(kind: str, change: _Change) -> float | None:
@@ -151,10 +169,12 @@ def event_json(workflow: Workflow, event: Event, show: Callable[[Any], Any], *, 
         if detailed:
             told["details"] = _step_details(step, event, show) | {"retries": step.template.retries}
     else:
-        told |= {"stepName": step.template.name, "jobId": step.job_id, "progress": event.progress}
+        told |= {"stepName": step.template.name, "jobId": step.job_of(event.attempt), "progress": event.progress}
         if event.status in FINAL:
-            told |= {"reason": step.reason, "blockedReason": step.blocked_reason}
-            told["matureContent"] = any(blob.mature for blob in step.blobs)
+            retried = step.timeline.attempts[event.attempt] if step.timeline and event.attempt < step.attempt else None
+            told["reason"] = retried.reason if retried else step.reason
+            told["blockedReason"] = None if retried else step.blocked_reason
+            told["matureContent"] = not retried and any(blob.mature for blob in step.blobs)
     return _without_nulls(told)
 
 

@@ -359,7 +359,7 @@ def _course(template: JobTemplate, start: datetime) -> list[Event]:
     then("Claimed", queue)
     if work > template.timeout:
         then("Expired", template.timeout, final=True)
-    elif ending is Ending.FAIL:
+    elif ending is Ending.FAIL or (ending is Ending.RETRY and not template.retries):
         for left in range(template.retries, -1, -1):
             then("Failed", work / 2, final=left == 0)
             if left:
@@ -368,6 +368,10 @@ def _course(template: JobTemplate, start: datetime) -> list[Event]:
     elif ending is Ending.BLOCK:
         then("LateRejected", work, final=True)
     else:
+        if ending is Ending.RETRY:
+            then("Failed", work / 2)
+            attempt += 1
+            then("Claimed", queue)
         then("Updated", work / 2)
         then("Succeeded", work / 2, final=True)
     return course

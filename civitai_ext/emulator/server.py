@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ from civitai_ext.emulator.ledger import DEFAULT_BALANCE, Ledger
 from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.oauth.service import OAuth
 from civitai_ext.emulator.oddities import LARGE, add_oddities
+from civitai_ext.emulator.quirks import Quirk, choose_quirks
 from civitai_ext.emulator.signing import Signer
 from civitai_ext.emulator.uploads import CHUNK, Uploads
 from civitai_ext.emulator.vaults import Vaults
@@ -67,7 +68,7 @@ class Emulator:
     from the seed and from what it was asked before; every answer says `Server: civitai-ext-emulator`. What it pins is
     this project's reading of the services, not the services themselves.
 
-    Words in a step's input choose how the step ends: `[fail]`, `[block]`, `[expire]`, `[mature]`.
+    Words in a step's input choose how the step ends: `[fail]`, `[retry]`, `[block]`, `[expire]`, `[mature]`.
 
     Args:
         port: The port to listen on; 0 takes a free one.
@@ -84,6 +85,9 @@ class Emulator:
         large_file: The length in bytes of the file of `oddities["large"]`, which takes no memory.
         download_quota: How many downloads an account, or an address without one, may begin in 24 hours.
         data: A folder that keeps what was made between runs; nothing is kept by default.
+        deduplicate: Whether workflows with the steps and arguments of an earlier one lead to that and cost nothing, as
+            they usually do at the service.
+        quirks: Whether it has the services' quirks, or the names of those that it has; see `docs/emulator.md`.
 
     >>> import json, urllib.request
     >>> with Emulator(models=3) as emulator:
@@ -110,9 +114,13 @@ class Emulator:
         large_file: int = LARGE,
         download_quota: int | None = None,
         data: str | os.PathLike[str] | None = None,
+        deduplicate: bool = False,
+        quirks: bool | Iterable[str] = True,
     ) -> None:
         if large_file < 0:
             raise ValueError("large_file is a length: 0 or more")
+        self._quirks = choose_quirks(quirks)
+        self._deduplicates = deduplicate
         self._port = port
         self._auth_port = auth_port
         self._host = host
@@ -147,6 +155,16 @@ class Emulator:
     @property
     def _account(self) -> Account:
         return next(iter(self.accounts))
+
+    @property
+    def quirks(self) -> frozenset[Quirk]:
+        """The quirks of the services that it has, by name."""
+        return self._quirks
+
+    @property
+    def account(self) -> Account:
+        """The account that the token is of."""
+        return self._account
 
     @property
     def ledger(self) -> Ledger:
@@ -290,6 +308,8 @@ class Emulator:
             clock=self.clock,
             accounts=self.accounts,
             oauth=self.oauth,
+            quirks=self._quirks,
+            deduplicates=self._deduplicates,
             catalogue=self._catalogue,
             signer=signer,
             blobs=blobs,

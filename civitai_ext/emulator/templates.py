@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -106,7 +106,7 @@ def parse_template(body: Any, *, waits: bool) -> Template:
         faults["externalId"] = ["The field externalId must match the regular expression '^[A-Za-z0-9_-]+$' and have at "
                                 "most 128 characters."]  # fmt: skip
     callbacks = given.raw("callbacks") or []
-    _check_callbacks(callbacks, faults)
+    callbacks = _read_callbacks(callbacks, faults)
     tips = {name: Input(given.raw("tips")).number(name, 0) for name in ("civitai", "creators")}
     for name, share in tips.items():
         if not 0 <= share <= 2:
@@ -114,8 +114,8 @@ def parse_template(body: Any, *, waits: bool) -> Template:
     upgrade_mode = given.text("upgradeMode", "manual").lower()
     if upgrade_mode not in ("manual", "automatic"):
         faults["upgradeMode"] = [f"The value '{given.raw('upgradeMode')}' is not valid."]
-    currencies = given.raw("currencies") or []
-    if not _is_list_of_strings(currencies) or not set(currencies) <= {*COLOURS, "fakeRed"}:
+    currencies = _in_any_case(given.raw("currencies") or [], {*COLOURS, "fakeRed"})
+    if currencies is None:
         faults["currencies"] = ["Currencies are yellow, blue and green."]
     if given.raw("ephemeral") and not waits and not callbacks:
         faults["ephemeral"] = ["An ephemeral workflow needs a callback or a wait."]
@@ -131,7 +131,7 @@ def parse_template(body: Any, *, waits: bool) -> Template:
         arguments=given.raw("arguments") or {},
         callbacks=callbacks,
         tips=tips,
-        currencies=currencies,
+        currencies=currencies or [],
         allow_mature=given.raw("allowMatureContent"),
         upgrade_mode=upgrade_mode,
         experimental=given.raw("experimental"),
@@ -198,18 +198,31 @@ def _is_list_of_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _check_callbacks(callbacks: Any, faults: Faults) -> None:
+def _in_any_case(texts: Any, values: Collection[str]) -> list[str] | None:
+    """Read a list of values of an enumeration; `None` if it is something else."""
+    if not _is_list_of_strings(texts):
+        return None
+    known = {value.casefold(): value for value in values}
+    found = [known.get(text.casefold()) for text in texts]
+    return None if None in found else [value for value in found if value is not None]
+
+
+def _read_callbacks(callbacks: Any, faults: Faults) -> list[dict[str, Any]]:
     if not isinstance(callbacks, list):
         faults["callbacks"] = ["The callbacks field must be an array."]
-        return
+        return []
+    read = []
     for place, callback in enumerate(callbacks):
         given = Input(callback)
         url = given.text("url")
         if not _may_be_called(url):
             faults[f"callbacks[{place}].url"] = ["The url must be an absolute HTTPS address."]
-        events = given.raw("type")
-        if not _is_list_of_strings(events) or not set(events) <= _EVENTS:
+        events = _in_any_case(given.raw("type"), _EVENTS)
+        if events is None:
             faults[f"callbacks[{place}].type"] = ["The type must be an array of event names."]
+        detailed = given.raw("detailed")
+        read.append({"url": url, "type": events or []} | ({} if detailed is None else {"detailed": bool(detailed)}))
+    return read
 
 
 def _parse_steps(steps: Any, faults: Faults) -> tuple[StepTemplate, ...]:

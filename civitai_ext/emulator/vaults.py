@@ -117,9 +117,11 @@ class Vaults:
             return None
         if vault is None or account.tier is None:
             raise VaultError("You do not have a membership that includes a vault.")
-        if version.usage_control != "Download" or version.model.mode == "Archived" or version.is_gated_for(account.id):
+        now = self._clock.now()
+        gated = version.is_gated_for(account.id, now)
+        if version.usage_control != "Download" or version.model.mode == "Archived" or gated:
             raise VaultError("You do not have permission to store this version.")
-        item = VaultItem(self._last_id + 1, vault.id, version, self._clock.now())
+        item = VaultItem(self._last_id + 1, vault.id, version, now)
         if vault.used_kb + item.size_kb > self.quota_kb(account):
             raise VaultError("Your vault does not have enough room for this version.")
         self._last_id = item.id

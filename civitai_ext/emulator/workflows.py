@@ -7,9 +7,11 @@ present whenever somebody looks at it.
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from civitai_ext.emulator.accounts import Account
@@ -28,9 +30,14 @@ RETENTION = timedelta(days=30)
 
 FINAL = ("succeeded", "failed", "expired", "canceled")
 
+_FAILED = "no_provider_available"
 _UNASSIGNED_SECONDS = 0.5
 _PREPARING_SECONDS = 2.0
-_SCHEDULED_SECONDS = 1.5
+_SCHEDULED_SECONDS = {"high": 0.5, "normal": 1.5, "low": 4.5}
+"""How long a step waits for a worker, by its priority."""
+_MOST_RETRIES = 10
+
+_Phases = tuple[tuple[str, timedelta], ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Timeline:
     """The course of a step that has begun: phases one after another, and how it ends."""
 
     start: datetime
-    phases: tuple[tuple[str, timedelta], ...]
+    phases: _Phases
     ending: str
     reason: str | None = None
     blocked_reason: str | None = None
@@ -48,8 +55,19 @@ class Timeline:
         """When the step is over."""
         return sum((length for _, length in self.phases), timedelta()) + self.start
 
+    @cached_property
+    def attempts(self) -> list[Timeline]:
+        """The course of each attempt: all but the last one fail while they are processed."""
+        parts, phases, start = [], list[tuple[str, timedelta]](), self.start
+        for place, phase in enumerate(self.phases, start=1):
+            phases.append(phase)
+            if phase[0] == "processing" and place < len(self.phases):
+                parts.append(Timeline(start, tuple(phases), "failed", _FAILED))
+                phases, start = [], parts[-1].end
+        return [*parts, Timeline(start, tuple(phases), self.ending, self.reason, self.blocked_reason)]
+
     def begin_of(self, status: str) -> datetime:
-        """Tell when a phase begins, or the end of all when there is no such phase."""
+        """Tell when a phase begins for the first time, or the end of all when there is no such phase."""
         moment = self.start
         for name, length in self.phases:
             if name == status:
@@ -79,6 +97,7 @@ class Step:
     status: str = "unassigned"
     progress: float | None = None
     timeline: Timeline | None = None
+    attempt: int = 0
     completed_at: datetime | None = None
     output: dict[str, Any] | None = None
     reason: str | None = None
@@ -95,9 +114,17 @@ class Step:
         """When the processing began, if it has."""
         if self.timeline is None:
             return None
-        begin = self.timeline.begin_of("processing")
+        return self.timeline.begin_of("processing") if self.attempt else self.began(self.timeline)
+
+    def began(self, attempt: Timeline) -> datetime | None:
+        """Tell when the processing of the present attempt began, if it has."""
+        begin = attempt.begin_of("processing")
         reached = self.status == "processing" or (self.completed_at is not None and begin < self.completed_at)
         return begin if reached else None
+
+    def job_of(self, attempt: int) -> str:
+        """Name the job of an attempt, counted from 0."""
+        return self.job_id if not attempt else str(uuid.uuid5(uuid.UUID(self.job_id), str(attempt)))
 
     @property
     def blobs(self) -> Iterator[Blob]:
@@ -186,14 +213,32 @@ class Workflows:
     def earlier(self, account: Account, template: Template) -> Workflow | None:
         """Find what an earlier submit with the same `externalId` led to, be it a workflow or a preview."""
         workflow = self._by_key.get((account.id, template.external_id)) if template.external_id else None
-        if workflow is None or self._is_old(workflow):
+        if workflow is None:
+            return None
+        if self._is_old(workflow):
+            self._forget(workflow)
             return None
         self.refresh(workflow)
         return workflow
 
-    def preview(self, account: Account, template: Template, purse: Purse) -> Workflow:
-        """Price a workflow without running it. Its `externalId` is taken all the same, as the service does it."""
+    def equal(self, account: Account, template: Template) -> Workflow | None:
+        """Find the last workflow of an account that does the same, unless it came to nothing."""
+        return next(
+            (
+                workflow
+                for workflow in reversed(self.of(account))
+                if workflow.template.steps == template.steps
+                and workflow.template.arguments == template.arguments
+                and workflow.status not in ("failed", "expired", "canceled")
+            ),
+            None,
+        )
+
+    def preview(self, account: Account, template: Template, purse: Purse, *, takes_key: bool = True) -> Workflow:
+        """Price a workflow without running it. Its `externalId` may be taken all the same, as the service does it."""
         workflow = self._make(account, template, purse, id_=None)
+        if takes_key:
+            self._keep_key(workflow)
         try:
             workflow.planned = purse.split(template.bill.total, template.colours)
             workflow.insufficient = False
@@ -212,6 +257,7 @@ class Workflows:
         purse.split(template.bill.total, template.colours)
         id_ = self._identifiers.make("wf")
         workflow = self._make(account, template, purse, id_=id_)
+        self._keep_key(workflow)
         workflow.listed = listed
         workflow.transactions = purse.charge(
             template.bill.total, template.colours, workflow_id=id_, at=workflow.created_at
@@ -298,6 +344,7 @@ class Workflows:
             if any(not source.final for source in sources):
                 return False
             step.timeline = self._begin(workflow, step, begin)
+        step.attempt = sum(attempt.end <= now for attempt in step.timeline.attempts[:-1])
         if now < step.timeline.end:
             step.status, step.progress = step.timeline.at(now)
             return False
@@ -306,7 +353,7 @@ class Workflows:
 
     def _begin(self, workflow: Workflow, step: Step, start: datetime) -> Timeline:
         """Fill in the references of a step and lay out its course."""
-        queued: tuple[tuple[str, timedelta], ...] = (("unassigned", timedelta(seconds=_UNASSIGNED_SECONDS)),)
+        queued: _Phases = (("unassigned", timedelta(seconds=_UNASSIGNED_SECONDS)),)
         kind = KINDS[step.template.type]
         try:
             if kind.binds(Input(step.template.input)) is None:
@@ -319,19 +366,24 @@ class Workflows:
         ending = given.ending
         if kind.prepares:
             queued += (("preparing", timedelta(seconds=_PREPARING_SECONDS)),)
-        waiting = sum((length for _, length in queued), timedelta())
-        scheduled = timedelta(seconds=_SCHEDULED_SECONDS)
+        timeout, retries = step.template.timeout, min(max(step.template.retries, 0), _MOST_RETRIES)
+        if ending is Ending.EXPIRE:
+            phases, _ = _cut((*queued, ("scheduled", timeout)), timeout)
+            return Timeline(start, phases, "expired", "expired")
+        scheduled = ("scheduled", timedelta(seconds=_SCHEDULED_SECONDS[step.template.priority]))
         processing = timedelta(seconds=kind.seconds(given))
-        if ending is Ending.EXPIRE or waiting + scheduled + processing > step.template.timeout:
-            left = max(step.template.timeout - waiting, timedelta())
-            return Timeline(start, (*queued, ("scheduled", left)), "expired", "expired")
-        if ending is Ending.FAIL:
-            phases = (*queued, ("scheduled", scheduled), ("processing", processing / 2))
-            return Timeline(start, phases, "failed", "no_provider_available")
-        phases = (*queued, ("scheduled", scheduled), ("processing", processing))
-        if ending is Ending.BLOCK:
-            return Timeline(start, phases, "failed", "blocked", "The content was blocked by moderation.")
-        return Timeline(start, phases, "succeeded")
+        whole, half = (scheduled, ("processing", processing)), (scheduled, ("processing", processing / 2))
+        status, reason, blocked_reason, phases = "succeeded", None, None, (*queued, *whole)
+        if ending is Ending.FAIL or (ending is Ending.RETRY and not retries):
+            status, reason, phases = "failed", _FAILED, (*queued, *half * (retries + 1))
+        elif ending is Ending.RETRY:
+            phases = (*queued, *half, *whole)
+        elif ending is Ending.BLOCK:
+            status, reason, blocked_reason = "failed", "blocked", "The content was blocked by moderation."
+        phases, fits = _cut(phases, timeout)
+        if not fits:
+            return Timeline(start, phases, "expired", "timeout")
+        return Timeline(start, phases, status, reason, blocked_reason)
 
     def _finish(self, workflow: Workflow, step: Step, timeline: Timeline) -> None:
         """End a step whose course is over, with its output or with a refund."""
@@ -342,10 +394,10 @@ class Workflows:
                 blobs=self._blobs,
                 catalogue=self._catalogue,
                 owner=workflow.account.id,
-                job_id=step.job_id,
+                job_id=step.job_of(step.attempt),
                 at=timeline.end,
                 seed=step.seed,
-                seconds=(timeline.end - timeline.begin_of("processing")).total_seconds(),
+                seconds=(timeline.end - timeline.attempts[step.attempt].begin_of("processing")).total_seconds(),
                 level="x" if given.ending is Ending.MATURE else "pg",
                 look_up=self._lookup(workflow),
             )
@@ -411,7 +463,8 @@ class Workflows:
 
     def _make(self, account: Account, template: Template, purse: Purse, *, id_: str | None) -> Workflow:
         self._count += 1
-        workflow = Workflow(
+        self._forget_old()
+        return Workflow(
             id=id_,
             number=self._count,
             account=account,
@@ -426,12 +479,11 @@ class Workflows:
             metadata=dict(template.metadata),
             allow_mature=template.allow_mature,
         )
-        self._forget_old()
-        if template.external_id:
-            key = (account.id, template.external_id)
-            self._by_key.pop(key, None)  # so that the oldest ones stay in front
-            self._by_key[key] = workflow
-        return workflow
+
+    def _keep_key(self, workflow: Workflow) -> None:
+        if key := workflow.template.external_id:
+            self._by_key.pop((workflow.account.id, key), None)  # so that the oldest ones stay in front
+            self._by_key[workflow.account.id, key] = workflow
 
     def _forget_old(self) -> None:
         """Forget what nobody would find any more."""
@@ -447,3 +499,14 @@ class Workflows:
         key = (workflow.account.id, workflow.template.external_id or "")
         if self._by_key.get(key) is workflow:
             del self._by_key[key]
+
+
+def _cut(phases: _Phases, limit: timedelta) -> tuple[_Phases, bool]:
+    """Cut a course off where its time is up, and tell whether it was over before."""
+    kept = []
+    for status, length in phases:
+        kept.append((status, min(length, limit)))
+        if length > limit:
+            return tuple(kept), False
+        limit -= length
+    return tuple(kept), True

@@ -18,6 +18,7 @@ from civitai_ext.emulator.jobs import Jobs
 from civitai_ext.emulator.journal import Journal
 from civitai_ext.emulator.limits import Allowance
 from civitai_ext.emulator.oauth.service import OAuth
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.signing import Signer
 from civitai_ext.emulator.uploads import Uploads
 from civitai_ext.emulator.vaults import Vaults
@@ -30,6 +31,8 @@ class World:
 
     Attributes:
         origin: Where the emulator is reached, for the URLs that it hands out.
+        quirks: Where the services differ from their documentation.
+        deduplicates: Whether a submit that equals an earlier one leads to that.
         minute: What callers use up of the allowances that are renewed every minute.
         hour: The same for every hour.
         day: The same for every day.
@@ -53,6 +56,8 @@ class World:
     vaults: Vaults
     uploads: Uploads
     oauth: OAuth
+    quirks: frozenset[Quirk]
+    deduplicates: bool
     minute: Allowance
     hour: Allowance
     day: Allowance

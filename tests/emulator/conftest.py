@@ -46,5 +46,5 @@ def library() -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def reader(library: Emulator) -> Iterator[httpx.Client]:
     """An anonymous client of `library`."""
-    with httpx.Client(base_url=library.url, verify=_BARE) as client:
+    with httpx.Client(base_url=library.url, verify=NO_CERTIFICATES) as client:
         yield client

@@ -106,6 +106,23 @@ def test_all_events_come_in_order_after_one_leap(emulator: Emulator, hook: Hook,
     assert not any("Authorization" in headers for headers in hook.headers)
 
 
+@pytest.mark.parametrize("step", [600, 0.25])
+def test_a_job_that_is_tried_again_fails_without_its_step(
+    emulator: Emulator, hook: Hook, submit: Submit, step: float
+) -> None:
+    submit(echo("[retry]", retries=1), events=("workflow:*", "step:*", "job:*"))
+    for _ in range(1 if step == 600 else 40):
+        advance(emulator, step)
+    begun = ["workflow:unassigned", "step:unassigned", "job:unassigned"]
+    first = ["job:processing", "step:processing", "workflow:processing", "job:processing", "job:failed"]
+    second = ["job:processing", "step:processing", "job:processing", "job:succeeded"]
+    assert hook.names == [*begun, *first, *second, "step:succeeded", "workflow:succeeded"]
+    jobs = [body for body in hook.bodies if body["$type"] == "job"]
+    assert [body["jobId"] for body in jobs] == [jobs[0]["jobId"]] * 4 + [jobs[-1]["jobId"]] * 3
+    assert jobs[0]["jobId"] != jobs[-1]["jobId"]
+    assert [body.get("reason") for body in jobs] == [None] * 3 + ["no_provider_available"] + [None] * 3
+
+
 def test_events_have_the_shapes_of_the_document(
     emulator: Emulator, hook: Hook, submit: Submit, client: httpx.Client
 ) -> None:

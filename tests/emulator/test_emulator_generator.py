@@ -135,6 +135,16 @@ def test_a_job_that_fails_is_tried_again_as_often_as_it_says(client: httpx.Clien
     assert {("Failed", 0, False), ("Claimed", 1, False), ("Failed", 1, True)} <= seen
 
 
+@pytest.mark.parametrize(("retries", "end"), [(0, "Failed"), (1, "Succeeded")])
+def test_a_job_that_fails_once_succeeds_if_it_is_tried_again(
+    client: httpx.Client, emulator: Emulator, retries: int, end: str
+) -> None:
+    batch = submit(client, image("[retry]", retries=retries))
+    emulator.clock.advance(60)
+    event = read(client, batch)[0]["lastEvent"]
+    assert (event["type"], event["retryAttempt"]) == (end, retries)
+
+
 def test_a_job_that_takes_too_long_expires(client: httpx.Client, emulator: Emulator) -> None:
     batch = submit(client, image(timeout="00:00:01"))
     emulator.clock.advance(60)

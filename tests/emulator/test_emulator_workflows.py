@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -319,9 +320,125 @@ def test_words_choose_the_end_and_what_is_not_made_is_refunded(
     assert emulator.ledger.total == 1020
 
 
-def test_a_timeout_cuts_a_step_off(client: httpx.Client, finish: Callable[[Json], Json]) -> None:
-    over = finish(_submit(client, _image() | {"timeout": "00:00:03"}))
-    assert over["status"] == "expired"
+@pytest.mark.parametrize(("timeout", "begun"), [("00:00:03", False), ("00:00:05", True)])
+def test_a_timeout_cuts_a_step_off(
+    emulator: Emulator, client: httpx.Client, finish: Callable[[Json], Json], timeout: str, begun: bool
+) -> None:
+    over = finish(_submit(client, _image() | {"timeout": timeout}))
+    (step,) = over["steps"]
+    assert (over["status"], step["jobs"][0]["reason"]) == ("expired", "timeout")
+    assert ("startedAt" in step) is begun
+    assert emulator.ledger.total == 1020
+
+
+# Trying again
+
+
+def test_each_attempt_is_a_job_and_only_the_last_one_fails_the_step(
+    emulator: Emulator, client: httpx.Client, finish: Callable[[Json], Json]
+) -> None:
+    workflow = _submit(client, _echo("[fail]", retries=2), _echo("then"))
+    seen: list[tuple[str, list[str]]] = []
+    for _ in range(400):
+        step = client.get(f"{PATH}/{workflow['id']}").json()["steps"][0]
+        state = (step["status"], [job["status"] for job in step["jobs"]])
+        if not seen or seen[-1] != state:
+            seen.append(state)
+        emulator.clock.advance(0.1)
+    failed = ["failed"]
+    assert seen == [
+        ("unassigned", ["unassigned"]),
+        ("scheduled", ["scheduled"]),
+        ("processing", ["processing"]),
+        ("scheduled", [*failed, "scheduled"]),
+        ("processing", [*failed, "processing"]),
+        ("scheduled", [*failed * 2, "scheduled"]),
+        ("processing", [*failed * 2, "processing"]),
+        ("failed", failed * 3),
+    ]
+    over = finish(workflow)
+    jobs = over["steps"][0]["jobs"]
+    assert len({job["id"] for job in jobs}) == 3
+    assert [job["reason"] for job in jobs] == ["no_provider_available"] * 3
+    assert jobs[0]["completedAt"] < jobs[1]["startedAt"]
+    assert over["steps"][0]["startedAt"] == jobs[0]["startedAt"]
+
+
+def test_what_is_tried_again_can_succeed_and_is_paid_once(
+    emulator: Emulator, client: httpx.Client, finish: Callable[[Json], Json]
+) -> None:
+    once = finish(_submit(client, _image("[retry]")))
+    assert once["status"] == "failed"
+    total = emulator.ledger.total
+    twice = finish(_submit(client, _image("[retry]") | {"retries": 1}))
+    assert twice["status"] == "succeeded"
+    first, second = twice["steps"][0]["jobs"]
+    assert (first["status"], second["status"]) == ("failed", "succeeded")
+    assert twice["steps"][0]["output"]["images"][0]["jobId"] == second["id"]
+    assert total - emulator.ledger.total == twice["cost"]["total"]
+
+
+def test_attempts_end_with_the_timeout(client: httpx.Client, finish: Callable[[Json], Json]) -> None:
+    over = finish(_submit(client, _image("[fail]") | {"retries": 10_000, "timeout": "00:00:20"}))
+    jobs = over["steps"][0]["jobs"]
+    assert [job["status"] for job in jobs] == ["failed"] * (len(jobs) - 1) + ["expired"]
+    assert 2 <= len(jobs) <= 10
+
+
+def test_a_canceled_step_is_not_tried_again(client: httpx.Client, emulator: Emulator) -> None:
+    workflow = _submit(client, _image("[fail]") | {"retries": 3})
+    while len(jobs := client.get(f"{PATH}/{workflow['id']}").json()["steps"][0]["jobs"]) < 2:
+        emulator.clock.advance(0.5)
+    client.put(f"{PATH}/{workflow['id']}", json={"status": "canceled"})
+    emulator.clock.advance(600)
+    jobs = client.get(f"{PATH}/{workflow['id']}").json()["steps"][0]["jobs"]
+    assert [job["status"] for job in jobs] == ["failed", "canceled"]
+
+
+def test_a_higher_priority_waits_less(client: httpx.Client, finish: Callable[[Json], Json]) -> None:
+    runs = [finish(_submit(client, _echo(priority=name))) for name in ("high", "normal", "low")]
+    waits = [_seconds(over["steps"][0]["startedAt"]) - _seconds(over["createdAt"]) for over in runs]
+    assert waits == sorted(waits)
+    assert len(set(waits)) == 3
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def test_names_and_enumerations_are_read_in_any_case(client: httpx.Client, emulator: Emulator) -> None:
+    hook = {"URL": "https://hooks.example/a", "Type": ["Workflow:Canceled"], "Detailed": True}
+    body = {"Steps": [_echo()], "Currencies": ["YELLOW"], "Callbacks": [hook], "UpgradeMode": "Automatic"}
+    workflow = client.post(PATH, json=body).json()
+    assert (workflow["currencies"], workflow["upgradeMode"]) == (["yellow"], "automatic")
+    assert workflow["callbacks"] == [{"url": hook["URL"], "type": ["workflow:canceled"], "detailed": True}]
+    url = f"{PATH}/{workflow['id']}"
+    assert client.put(url, json={"Status": "Canceled", "Metadata": {"a": 1}}).status_code == 204
+    emulator.callbacks.settle()
+    assert [delivery.event for delivery in emulator.deliveries] == ["workflow:canceled"]
+    assert client.get(url).json()["metadata"] == {"a": 1}
+
+
+def test_equal_steps_can_lead_to_the_earlier_workflow() -> None:
+    with Emulator(speed=0, models=1, deduplicate=True) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        with httpx.Client(base_url=emulator.url, headers=headers) as client:
+            first, total = _submit(client, _echo(), externalId="a"), emulator.ledger.total
+            assert _submit(client, _echo(), externalId="b")["id"] == first["id"]
+            assert "id" not in _submit(client, _echo(), query={"whatif": True})
+            assert emulator.ledger.total == total
+            assert _submit(client, _echo("another"))["id"] != first["id"]
+            assert _submit(client, _echo(), arguments={"a": 1})["id"] != first["id"]
+            client.put(f"{PATH}/{first['id']}", json={"status": "canceled"})
+            assert _submit(client, _echo())["id"] != first["id"]
+
+
+def test_a_key_is_free_again_when_its_workflow_is_not_kept_any_more(client: httpx.Client, emulator: Emulator) -> None:
+    first = _submit(client, _echo(), externalId="monthly")
+    emulator.clock.advance(29 * 86_400)
+    assert _submit(client, _echo(), externalId="monthly")["id"] == first["id"]
+    emulator.clock.advance(2 * 86_400)
+    assert _submit(client, _echo(), externalId="monthly")["id"] != first["id"]
 
 
 # References

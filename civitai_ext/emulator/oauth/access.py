@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from civitai_ext.emulator.answers import answer, refuse
+from civitai_ext.emulator.answers import RefusalError, answer
 from civitai_ext.emulator.oauth.clients import Client
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.scopes import ALL, USER_READ
 from civitai_ext.emulator.world import World
 
@@ -22,9 +24,17 @@ _LONGEST_NUMBER = 9
 Form = dict[str, str]
 
 
+class DenialError(RefusalError):
+    """An error as OAuth writes it."""
+
+    def __init__(self, status: int, content: dict[str, str], headers: Mapping[str, str]) -> None:
+        super().__init__(answer(content, status, headers))
+        self.content = content
+
+
 def deny(status: int, error: str, description: str, headers: dict[str, str] | None = None) -> NoReturn:
     """Answer with an error as OAuth writes it."""
-    refuse({"error": error, "error_description": description}, status, NOT_STORED | (headers or {}))
+    raise DenialError(status, {"error": error, "error_description": description}, NOT_STORED | (headers or {}))
 
 
 def private(data: Any) -> Response:
@@ -32,10 +42,10 @@ def private(data: Any) -> Response:
     return answer(data, headers=NOT_STORED)
 
 
-def ration(world: World, what: str, who: str, most: int) -> None:
+def ration(world: World, what: str, who: str, most: int, *, status: int = 429, error: str = "rate_limited") -> None:
     """Count a request; refuse it when there were too many in a minute."""
     if world.oauth.rate_limits and world.minute.take(f"{what} of {who}", most=most):
-        deny(429, "rate_limited", f"More than {most} requests in a minute; wait a while.")
+        deny(status, error, f"More than {most} requests in a minute; wait a while.")
 
 
 def address(request: Request) -> str:
@@ -104,11 +114,13 @@ def check_origin(request: Request, world: World, client: Client) -> None:
         deny(403, "origin_not_allowed", "The origin is not registered for this client.")
 
 
-def read_scope(text: str, client: Client) -> int:
+def read_scope(world: World, text: str, client: Client) -> int:
     """Read a scope that a client asks for; reading the profile always belongs to it."""
     if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER and int(text) <= ALL):
         deny(400, "invalid_scope", f"A scope is a decimal number from 0 to {ALL}.")
     scope = int(text) | USER_READ
+    if Quirk.OAUTH_SCOPE_CEILING not in world.quirks:
+        return scope & (client.scope | USER_READ)
     if scope & ~(client.scope | USER_READ):
         deny(400, "invalid_scope", "The scope goes beyond what the client may ask for.")
     return scope

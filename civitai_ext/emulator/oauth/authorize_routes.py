@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from civitai_ext.emulator.oauth.access import Form, deny, field, known_client, ration, read_form, read_scope
+from civitai_ext.emulator.oauth.access import (
+    DenialError,
+    Form,
+    deny,
+    field,
+    known_client,
+    ration,
+    read_form,
+    read_scope,
+)
 from civitai_ext.emulator.oauth.browser import AUTHORIZE, LOGIN
 from civitai_ext.emulator.oauth.clients import AUTHORIZATION_CODE, Client
+from civitai_ext.emulator.oauth.grants import CODE_LIFETIME
 from civitai_ext.emulator.oauth.pages import consent_page, login_page, message_page
 from civitai_ext.emulator.oauth.sessions import Session
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.world import World
 
 _FIELDS = (
@@ -22,6 +34,7 @@ _FIELDS = (
 )  # fmt: skip
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _MOST_A_MINUTE = 10
+_DOCUMENTED_CODE_LIFETIME = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,13 @@ async def _authorize(request: Request) -> Response:
     world = World.of(request)
     given = await read_form(request) if request.method == "POST" else dict(request.query_params)
     fields = {name: given[name] for name in _FIELDS if given.get(name)}
-    asked = _read(world, fields)
+    client, redirect_uri = _read_client(world, fields)
+    try:
+        asked = _read(world, client, redirect_uri, fields)
+    except DenialError as denial:
+        if Quirk.OAUTH_ERROR_PAGES in world.quirks:
+            raise
+        return _back(world, redirect_uri, fields.get("state"), denial.content)
     session = world.oauth.sessions.of(request)
     if session is None:
         return to_login(f"{AUTHORIZE}?{urlencode(fields)}")
@@ -50,7 +69,8 @@ async def _authorize(request: Request) -> Response:
     grants = world.oauth.grants
     if request.method == "POST":
         if given.get("approved") != "true":
-            return _back(world, asked, {"error": "access_denied", "error_description": "The user denied the request"})
+            denied = {"error": "access_denied", "error_description": "The user denied the request"}
+            return _back(world, asked.redirect_uri, asked.state, denied)
         if given.get("remember") == "true":
             grants.remember(session.account, asked.client, asked.scope)
     elif not (asked.client.first_party or grants.consents_to(session.account, asked.client, asked.scope)):
@@ -58,19 +78,24 @@ async def _authorize(request: Request) -> Response:
     return _approve(world, asked, session)
 
 
-def _read(world: World, fields: Form) -> _Asked:
-    """Check what is asked for. Whoever asks wrongly is not sent back to an address that may be wrong too."""
+def _read_client(world: World, fields: Form) -> tuple[Client, str]:
+    """Check who asks and where the answer goes. Whoever is wrong in that cannot be sent back."""
     client = known_client(world, field(fields, "client_id"))
     if not client.enabled:
         deny(403, "access_denied", "The client is disabled.")
     redirect_uri = field(fields, "redirect_uri")
     if not client.may_send_to(redirect_uri):
         deny(400, "invalid_request", "The redirect_uri is not registered for this client.")
+    return client, redirect_uri
+
+
+def _read(world: World, client: Client, redirect_uri: str, fields: Form) -> _Asked:
+    """Check what is asked for. The service does not send whoever asks wrongly back."""
     if field(fields, "response_type") != "code":
         deny(400, "invalid_request", "The only response_type is `code`.")
     if AUTHORIZATION_CODE not in client.grants:
         deny(400, "invalid_request", "The client may not use authorization codes.")
-    scope = read_scope(field(fields, "scope"), client)
+    scope = read_scope(world, field(fields, "scope"), client)
     state = field(fields, "state")
     challenge, method = fields.get("code_challenge"), fields.get("code_challenge_method")
     if challenge is None and client.is_public:
@@ -84,18 +109,25 @@ def _read(world: World, fields: Form) -> _Asked:
 
 def _approve(world: World, asked: _Asked, session: Session) -> Response:
     code = world.oauth.grants.make_code(
-        asked.client, session.account, asked.scope, asked.redirect_uri, asked.challenge, asked.nonce, session.at
+        asked.client,
+        session.account,
+        asked.scope,
+        asked.redirect_uri,
+        asked.challenge,
+        asked.nonce,
+        session.at,
+        CODE_LIFETIME if Quirk.OAUTH_CODE_LIFETIME in world.quirks else _DOCUMENTED_CODE_LIFETIME,
     )
-    return _back(world, asked, {"code": code})
+    return _back(world, asked.redirect_uri, asked.state, {"code": code})
 
 
-def _back(world: World, asked: _Asked, outcome: Form) -> Response:
+def _back(world: World, redirect_uri: str, state: str | None, outcome: Form) -> Response:
     """Send the browser back to the client."""
-    outcome = {**outcome, "state": asked.state}
+    outcome = {**outcome, **({} if state is None else {"state": state})}
     if world.oauth.sends_issuer:
         outcome["iss"] = world.oauth.issuer
-    joint = "&" if "?" in asked.redirect_uri else "?"
-    return _see_other(f"{asked.redirect_uri}{joint}{urlencode(outcome)}")
+    joint = "&" if "?" in redirect_uri else "?"
+    return _see_other(f"{redirect_uri}{joint}{urlencode(outcome)}")
 
 
 def to_login(return_url: str) -> Response:

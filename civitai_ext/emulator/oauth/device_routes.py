@@ -12,9 +12,9 @@ from civitai_ext.emulator.oauth.access import deny, field, known_client, private
 from civitai_ext.emulator.oauth.authorize_routes import to_login
 from civitai_ext.emulator.oauth.browser import DEVICE
 from civitai_ext.emulator.oauth.clients import DEVICE_CODE
-from civitai_ext.emulator.oauth.grants import DEVICE_LIFETIME, Grant
+from civitai_ext.emulator.oauth.grants import DEVICE_LIFETIME
 from civitai_ext.emulator.oauth.pages import code_page, device_page, message_page
-from civitai_ext.emulator.oauth.token_routes import pair_json
+from civitai_ext.emulator.oauth.token_routes import tokens_for_device
 from civitai_ext.emulator.world import World
 
 _INTERVAL = 5
@@ -31,7 +31,7 @@ async def _start(request: Request) -> Response:
         deny(400, "invalid_client", "Invalid client: client is disabled")
     if DEVICE_CODE not in client.grants:
         deny(400, "unauthorized_client", "The client may not use the device flow.")
-    value, device = world.oauth.grants.make_device(client, read_scope(field(form, "scope"), client))
+    value, device = world.oauth.grants.make_device(client, read_scope(world, field(form, "scope"), client))
     page = world.oauth.issuer + DEVICE
     return private(
         {
@@ -50,21 +50,7 @@ async def _poll(request: Request) -> Response:
     form = await read_form(request)
     if field(form, "grant_type") != DEVICE_CODE:
         deny(400, "unsupported_grant_type", f"The only grant here is `{DEVICE_CODE}`.")
-    value, id_ = field(form, "device_code"), field(form, "client_id")
-    ration(world, "device-token", f"client {id_}", _MOST_A_MINUTE)
-    grants, client = world.oauth.grants, world.oauth.client(id_)
-    device = None if client is None else grants.device(value, client)
-    if device is None:
-        deny(400, "invalid_grant", "The device code is unknown or was used.")
-    if grants.is_over(device):
-        deny(400, "expired_token", "The device code is too old.")
-    if device.state == "denied":
-        deny(400, "access_denied", "The user denied the request.")
-    if device.state == "pending":
-        deny(400, "authorization_pending", "The user has not decided yet.")
-    grants.use_device(value)
-    grant = Grant(device.client, device.state, device.scope)
-    return private(pair_json(grants.issue(grant, world.oauth.access_seconds)))
+    return tokens_for_device(world, form)
 
 
 async def _show(request: Request) -> Response:

@@ -113,10 +113,11 @@ class Grants:
         challenge: str | None,
         nonce: str | None,
         auth_time: datetime,
+        lifetime: timedelta = CODE_LIFETIME,
     ) -> str:
         """Make an authorization code."""
         value = self._identifiers.hexadecimal(40)
-        expires = self._clock.now() + CODE_LIFETIME
+        expires = self._clock.now() + lifetime
         self._codes[value] = Code(client, account, scope, redirect_uri, challenge, nonce, auth_time, expires)
         self._pop_old(self._codes)
         return value

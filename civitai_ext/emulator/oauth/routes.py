@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from civitai_ext.emulator.oauth import authorize_routes, device_routes, identity_routes, token_routes
 from civitai_ext.emulator.oauth.access import deny
 from civitai_ext.emulator.oauth.browser import AUTHORIZE
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.world import World
 
@@ -29,8 +30,9 @@ class _Forwarding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request, or fail to."""
         request = Request(scope)
-        oauth = World.of(request).oauth
-        if oauth.legacy_redirects:
+        world = World.of(request)
+        oauth = world.oauth
+        if oauth.legacy_redirects or Quirk.OAUTH_FORMER_ADDRESS not in world.quirks:
             await _to_service(request)(scope, receive, send)
         elif oauth.legacy_failure is not None:
             deny(oauth.legacy_failure, "server_error", "The accounts service could not be reached.")

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -24,8 +25,15 @@ from civitai_ext.emulator.oauth.access import (
     read_form,
     read_scope,
 )
-from civitai_ext.emulator.oauth.clients import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN, Client
+from civitai_ext.emulator.oauth.clients import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    DEVICE_CODE,
+    REFRESH_TOKEN,
+    Client,
+)
 from civitai_ext.emulator.oauth.grants import Code, Grant, TokenPair
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.world import World
 
 _MOST_A_MINUTE = 20
@@ -34,9 +42,15 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 async def _token(request: Request) -> Response:
     world = World.of(request)
-    ration(world, "token", address(request), _MOST_A_MINUTE)
-    form = await read_form(request, json_too=True)
+    quirks = world.quirks
+    if Quirk.OAUTH_RATE_KEY in quirks:
+        ration(world, "token", address(request), _MOST_A_MINUTE)
+    form = await read_form(request, json_too=Quirk.OAUTH_JSON in quirks)
+    if Quirk.OAUTH_DEVICE_TOKEN not in quirks and form.get("grant_type") == DEVICE_CODE:
+        return tokens_for_device(world, form)
     client = authenticate(request, world, form)
+    if Quirk.OAUTH_RATE_KEY not in quirks:
+        ration(world, "token", f"client {client.id}", _MOST_A_MINUTE)
     if world.oauth.checks_origin_at_token:
         check_origin(request, world, client)
     kind = field(form, "grant_type")
@@ -55,13 +69,16 @@ async def _token(request: Request) -> Response:
         if used is None:
             deny(400, "invalid_grant", "Invalid grant: refresh token is invalid")
         grant = used
+        if "scope" in form and Quirk.OAUTH_REFRESH_SCOPE not in quirks:
+            grant = replace(used, scope=used.scope & read_scope(world, form["scope"], client))
         world.oauth.refreshes += 1
     else:
-        scope = read_scope(form.get("scope", str(client.scope)), client)
+        scope = read_scope(world, form.get("scope", str(client.scope)), client)
         grant = Grant(client, client.owner, scope)
     pair = world.oauth.grants.issue(grant, world.oauth.access_seconds)
     # Here the scope is a list of one text; the device flow sends the text alone.
-    return private({**pair_json(pair), "scope": [str(pair.scope)], **id_token})
+    scopes = {"scope": [str(pair.scope)]} if Quirk.OAUTH_SCOPE_LIST in quirks else {}
+    return private({**pair_json(pair), **scopes, **id_token})
 
 
 def pair_json(pair: TokenPair) -> dict[str, Any]:
@@ -73,6 +90,28 @@ def pair_json(pair: TokenPair) -> dict[str, Any]:
         "refresh_token": pair.refresh_token,
         "scope": str(pair.scope),
     }
+
+
+def tokens_for_device(world: World, form: Form) -> Response:
+    """Exchange the code of a device for tokens, once its user has let it in."""
+    value, id_ = field(form, "device_code"), field(form, "client_id")
+    if Quirk.OAUTH_SLOW_DOWN in world.quirks:
+        ration(world, "device-token", f"client {id_}", _MOST_A_MINUTE)
+    else:
+        ration(world, "device-token", f"client {id_}", _MOST_A_MINUTE, status=400, error="slow_down")
+    grants, client = world.oauth.grants, world.oauth.client(id_)
+    device = None if client is None else grants.device(value, client)
+    if device is None:
+        deny(400, "invalid_grant", "The device code is unknown or was used.")
+    if grants.is_over(device):
+        deny(400, "expired_token", "The device code is too old.")
+    if device.state == "denied":
+        deny(400, "access_denied", "The user denied the request.")
+    if device.state == "pending":
+        deny(400, "authorization_pending", "The user has not decided yet.")
+    grants.use_device(value)
+    grant = Grant(device.client, device.state, device.scope)
+    return private(pair_json(grants.issue(grant, world.oauth.access_seconds)))
 
 
 def _redeem(world: World, client: Client, form: Form) -> Code:

@@ -15,6 +15,7 @@ from civitai_ext.emulator.answers import answer, orchestration_time, problem, re
 from civitai_ext.emulator.blobs import ARCHIVE_PATH, CONTENT_PATH, Blob
 from civitai_ext.emulator.drawing import Stored, measure
 from civitai_ext.emulator.orchestration.access import authorized, boolean_parameter, permitted
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.ranges import file_answer
 from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.scopes import AI_SERVICES_WRITE
@@ -105,7 +106,7 @@ def _signed_for(request: Request) -> tuple[Blob, dict[str, Any]]:
 def _signed(request: Request) -> dict[str, Any]:
     """Read what is signed in the path, or answer 401 if there is another credential."""
     world = World.of(request)
-    if "authorization" in request.headers:
+    if "authorization" in request.headers and Quirk.SECOND_CREDENTIAL in world.quirks:
         refuse_problem(401, _SECOND_CREDENTIAL)
     return world.signer.read(request.path_params["token"], now=world.clock.now())
 
@@ -165,7 +166,7 @@ def _uploader(request: Request, world: World) -> int:
     signature = request.query_params.get("sig")
     if signature is None:
         return permitted(request, AI_SERVICES_WRITE).account.id
-    if "authorization" in request.headers:
+    if "authorization" in request.headers and Quirk.SECOND_CREDENTIAL in world.quirks:
         refuse_problem(401, _SECOND_CREDENTIAL)
     try:
         return int(world.signer.read(signature, now=world.clock.now())["upload"])

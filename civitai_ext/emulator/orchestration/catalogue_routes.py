@@ -148,7 +148,7 @@ def _resource(world: World, version: Version, air: str) -> Json:
         "downloadUrls": [f"{world.origin}/api/download/models/{version.id}"],
         "resourceName": version.model.name,
         "versionName": version.name,
-        "checkPermission": version.early_access_until is not None,
+        "checkPermission": version.gated_until(world.clock.now()) is not None,
         "canGenerate": version.supports_generation,
         "requiresAuthorization": version.requires_auth,
         "fileFormat": "safeTensor" if file.is_safetensors else "unknown",

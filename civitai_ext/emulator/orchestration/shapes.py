@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from civitai_ext.emulator.answers import orchestration_time
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.steps import Input
 from civitai_ext.emulator.workflows import Step, Timeline, Workflow
 from civitai_ext.emulator.world import World
@@ -27,7 +28,8 @@ def workflow_json(world: World, workflow: Workflow, *, hide_mature: bool = False
         transactions["insufficientBuzz"] = workflow.insufficient
     ends = [step.completed_at for step in workflow.steps if step.completed_at]
     levels = [blob.level for blob in workflow.blobs]
-    return _without_nulls(
+    return _finished(
+        world,
         {
             "id": workflow.id,
             "createdAt": orchestration_time(workflow.created_at),
@@ -50,21 +52,22 @@ def workflow_json(world: World, workflow: Workflow, *, hide_mature: bool = False
             "forceRefunded": False,
             "ephemeral": template.ephemeral or None,
             "externalId": template.external_id,
-        }
+        },
     )
 
 
 def step_json(world: World, workflow: Workflow, step: Step, *, hide_mature: bool = False) -> Json:
     """Show a step."""
     template = step.template
-    return _without_nulls(
+    return _finished(
+        world,
         {
             "$type": template.type,
             "name": template.name,
             "priority": template.priority,
             "timeout": template.timeout_text,
             "retries": template.retries,
-            "jobs": [_job_json(step, step.timeline)] if step.timeline else [],
+            "jobs": _jobs_json(world, step, step.timeline) if step.timeline else [],
             "status": step.status,
             "startedAt": _moment(step.started_at),
             "completedAt": _moment(step.completed_at),
@@ -73,20 +76,37 @@ def step_json(world: World, workflow: Workflow, step: Step, *, hide_mature: bool
             "preparation": _preparation_json(step),
             "input": step.input,
             "output": world.workflows.show(step.output, hide_mature=hide_mature),
-        }
+        },
     )
 
 
-def _job_json(step: Step, timeline: Timeline) -> Json:
+def _jobs_json(world: World, step: Step, timeline: Timeline) -> list[Json]:
+    """Show the jobs of a step: one for each attempt that has begun, the last one as the step is."""
+    *earlier, last = timeline.attempts[: step.attempt + 1]
+    failed = [
+        {
+            "id": step.job_of(number),
+            "status": attempt.ending,
+            "startedAt": _moment(attempt.begin_of("processing")),
+            "completedAt": _moment(attempt.end),
+            "cost": step.template.price.total,
+            "reason": attempt.reason,
+        }
+        for number, attempt in enumerate(earlier)
+    ]
+    return [*failed, _job_json(world, step, last)]
+
+
+def _job_json(world: World, step: Step, timeline: Timeline) -> Json:
     shown: Json = {
-        "id": step.job_id,
+        "id": step.job_of(step.attempt),
         "status": step.status,
-        "startedAt": _moment(step.started_at),
+        "startedAt": _moment(step.began(timeline)),
         "completedAt": _moment(step.completed_at),
         "cost": step.template.price.total,
     }
     if step.final:
-        return _without_nulls(shown | {"reason": step.reason, "blockedReason": step.blocked_reason})
+        return _finished(world, shown | {"reason": step.reason, "blockedReason": step.blocked_reason})
     if step.status != "processing":
         waiting = 1 - (step.progress or 0) if step.status == "scheduled" else 1.0
         shown["queuePosition"] = {
@@ -95,7 +115,7 @@ def _job_json(step: Step, timeline: Timeline) -> Json:
             "startAt": orchestration_time(timeline.begin_of("processing")),
             "completeAt": orchestration_time(timeline.end),
         }
-    return _without_nulls(shown | {"estimatedProgressRate": _progress(step)})
+    return _finished(world, shown | {"estimatedProgressRate": _progress(step)})
 
 
 def _progress(step: Step) -> float | None:
@@ -119,5 +139,8 @@ def _moment(moment: datetime | None) -> str | None:
     return orchestration_time(moment) if moment else None
 
 
-def _without_nulls(shown: Json) -> Json:
+def _finished(world: World, shown: Json) -> Json:
+    """Leave out what is null, as the service does it."""
+    if Quirk.V2_NULLS not in world.quirks:
+        return shown
     return {name: value for name, value in shown.items() if value is not None}

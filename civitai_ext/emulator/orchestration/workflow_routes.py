@@ -29,8 +29,9 @@ from civitai_ext.emulator.orchestration.access import (
     purse_of,
 )
 from civitai_ext.emulator.orchestration.shapes import step_json, workflow_json
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.reading import whole_number
-from civitai_ext.emulator.steps import KINDS, Faults, find_kind
+from civitai_ext.emulator.steps import KINDS, Faults, Input, find_kind
 from civitai_ext.emulator.templates import (
     InvalidTemplateError,
     Template,
@@ -49,9 +50,12 @@ async def _submit(request: Request, world: World, caller: Account) -> Response:
     whatif = boolean_parameter(request, "whatif")
     hide_mature = boolean_parameter(request, "hideMatureContent")
     template = _parse(await json_body(request), waits=wait > 0 or whatif)
-    workflow = world.workflows.earlier(caller, template)
+    keeps_previews = Quirk.PREVIEW_EXTERNAL_ID in world.quirks
+    workflow = world.workflows.earlier(caller, template) if keeps_previews or not whatif else None
+    if workflow is None and world.deduplicates and not whatif:
+        workflow = world.workflows.equal(caller, template)
     if workflow is None and whatif:
-        workflow = world.workflows.preview(caller, template, purse_of(request))
+        workflow = world.workflows.preview(caller, template, purse_of(request), takes_key=keeps_previews)
     elif workflow is None:
         workflow = _start(request, world, caller, template)
     return await _answer_workflow(world, workflow, wait, hide_mature=hide_mature)
@@ -143,10 +147,12 @@ async def _put(request: Request, world: World, caller: Account) -> Response:
     body = await json_body(request)
     if not isinstance(body, dict):
         refuse_problem(400, errors={"$": ["The request body must be a JSON object."]})
-    status = body.get("status")
-    if status not in (None, "canceled"):
+    given = Input(body)
+    status = given.raw("status")
+    if status is not None and str(status).lower() != "canceled":
         refuse_problem(400, errors={"status": [f"The value '{status}' is not valid."]})
-    _change(world, workflow, {name: value for name, value in body.items() if value is not None})
+    changes = {name: given.raw(name) for name in ("metadata", "tags", "allowMatureContent")}
+    _change(world, workflow, {name: value for name, value in changes.items() if value is not None})
     if status:
         world.workflows.cancel(workflow)
     return Response(status_code=204)
@@ -215,8 +221,7 @@ async def _get_step(request: Request, world: World, caller: Account) -> Response
 async def _put_step(request: Request, world: World, caller: Account) -> Response:
     _, step = _find_step(request, world, caller)
     body = await json_body(request)
-    metadata = body.get("metadata") if isinstance(body, dict) else None
-    return _change_step(step, metadata)
+    return _change_step(step, Input(body).raw("metadata"))
 
 
 async def _patch_step(request: Request, world: World, caller: Account) -> Response:

@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from civitai_ext.emulator.accounts import Account
-from civitai_ext.emulator.answers import answer, refuse, site_time
+from civitai_ext.emulator.answers import answer, refuse, refuse_message, site_time
 from civitai_ext.emulator.catalogue import GalleryImage
 from civitai_ext.emulator.community import Article
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.site.parameters import Parameters, next_page, path_number
 from civitai_ext.emulator.site.rules import mixed, rationed
-from civitai_ext.emulator.site.shapes import Json, avatar_key
+from civitai_ext.emulator.site.shapes import Json, avatar_key, avatar_url, image_url
 from civitai_ext.emulator.vocabulary import ARTICLE_SORTS
 from civitai_ext.emulator.world import World
 
@@ -40,7 +41,7 @@ async def _list_articles(request: Request, world: World, caller: Account | None)
     level = _EVERY_LEVEL if read.flag("nsfw") else _PUBLIC_LEVEL
     read.refuse_nested()
     if username and all(username != creator.username for creator in world.catalogue.creators):
-        refuse({"message": "User not found"}, 404)
+        refuse_message("User not found", 404)
 
     found = [
         article
@@ -58,8 +59,8 @@ async def _list_articles(request: Request, world: World, caller: Account | None)
     if len(found) > limit:
         metadata["nextCursor"] = f"{value(found[limit])}|{found[limit].id}"
         changes = {"cursor": metadata["nextCursor"]}
-        metadata["nextPage"] = next_page(world.origin, request.url.path, request.query_params, changes)
-    return answer({"items": [_shown(article) for article in found[:limit]], "metadata": metadata})
+        metadata["nextPage"] = next_page(world, request, changes)
+    return answer({"items": [_shown(world, article) for article in found[:limit]], "metadata": metadata})
 
 
 def _position(cursor: str) -> tuple[int, int]:
@@ -75,9 +76,9 @@ async def _get_article(request: Request, world: World, caller: Account | None) -
     id_ = path_number(request, "id")
     article = world.community.article_by_id.get(id_)
     if article is None:
-        refuse({"message": f"No article with id {id_}"}, 404)
-    shown = _shown(article)
-    if "stats" in shown:
+        refuse_message(f"No article with id {id_}", 404)
+    shown = _shown(world, article)
+    if "stats" in shown and Quirk.ARTICLE_COUNTS in world.quirks:
         shown["stats"] = {f"{name}AllTime": count for name, count in shown["stats"].items()}
     shown["user"]["isModerator"] = False
     paragraphs = [
@@ -106,9 +107,10 @@ async def _get_article(request: Request, world: World, caller: Account | None) -
     return answer(shown)
 
 
-def _shown(article: Article) -> Json:
+def _shown(world: World, article: Article) -> Json:
     """Show an article as an item of the list."""
     cover, creator = article.cover, article.creator
+    bare = Quirk.BARE_IMAGE_KEYS in world.quirks
     shown: Json = {
         "id": article.id,
         "cover": cover.key,
@@ -128,7 +130,7 @@ def _shown(article: Article) -> Json:
             "id": creator.id,
             "username": creator.username,
             "deletedAt": None,
-            "image": avatar_key(creator),
+            "image": avatar_key(creator) if bare else avatar_url(creator, world.origin),
             "profilePicture": None,
             "cosmetics": [],
         },
@@ -137,14 +139,15 @@ def _shown(article: Article) -> Json:
     if article.counts:
         shown["stats"] = {f"{name}Count": count for name, count in article.counts.items()}
     if cover.level & _PUBLIC_LEVEL:
-        shown["coverImage"] = _cover(cover)
+        # Everywhere else images have URLs.
+        shown["coverImage"] = _cover(cover, cover.key if bare else image_url(cover, world.origin))
     return shown
 
 
-def _cover(image: GalleryImage) -> Json:
+def _cover(image: GalleryImage, url: str) -> Json:
     return {
         "id": image.id,
-        "url": image.key,  # the bare key, unlike everywhere else
+        "url": url,
         "name": f"{image.id}.jpeg",
         "type": "image",
         "width": image.width,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse
 from civitai_ext.emulator.community import Collection
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.site.parameters import Parameters, next_page, path_number
 from civitai_ext.emulator.site.rules import mixed, rationed
 from civitai_ext.emulator.site.shapes import Json, thumbnail_url
@@ -24,7 +25,7 @@ async def _list_collections(request: Request, world: World, caller: Account | No
     query = (read.text("query", longest=100) or "").strip().lower()
     by_followers = read.choice("sort", COLLECTION_SORTS) == "Most Followers"
     level = 31 if read.flag("nsfw") else 1
-    if cursor is not None and by_followers:
+    if cursor is not None and by_followers and Quirk.COLLECTIONS_CURSOR in world.quirks:
         message = "Cursor pagination is not supported with this sort"
         read.issues.append({"code": "custom", "path": ["cursor"], "message": message})
     read.refuse_nested()
@@ -34,15 +35,22 @@ async def _list_collections(request: Request, world: World, caller: Account | No
         if collection.read == "Public"
         and (collection.level is None or collection.level & level)
         and query in collection.name.lower()
-        and (cursor is None or collection.id <= cursor)
     ]
-    found.sort(key=lambda collection: (collection.followers if by_followers else 0, collection.id), reverse=True)
+
+    def place(collection: Collection) -> tuple[int, int]:
+        return collection.followers if by_followers else 0, collection.id
+
+    found.sort(key=place, reverse=True)
+    if cursor is not None:
+        start = world.community.collection_by_id.get(cursor)
+        first = (0, cursor) if start is None else place(start)
+        found = [collection for collection in found if place(collection) <= first]
     metadata: Json = {}
     if len(found) > limit:
-        # Handed out for the order by followers too, where the next request is then refused.
+        # For the order by followers too, where the next request is then refused.
         metadata["nextCursor"] = found[limit].id
         changes = {"cursor": found[limit].id}
-        metadata["nextPage"] = next_page(world.origin, request.url.path, request.query_params, changes)
+        metadata["nextPage"] = next_page(world, request, changes)
     items = [_shown(collection, world.origin) | {"itemCount": collection.items} for collection in found[:limit]]
     return answer({"items": items, "metadata": metadata})
 

@@ -14,12 +14,14 @@ from starlette.routing import Route
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, site_time
 from civitai_ext.emulator.ledger import Transaction
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.reading import moment, whole_number
 from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.downloads import is_browser, to_login
 from civitai_ext.emulator.site.parameters import Parameters
 from civitai_ext.emulator.site.rules import authenticated, caller_of
 from civitai_ext.emulator.site.storage import model_file_url, object_url
+from civitai_ext.emulator.site.vault import refuse_mistakes
 from civitai_ext.emulator.vaults import VaultItem
 from civitai_ext.emulator.world import World
 
@@ -47,7 +49,7 @@ async def _attachment(request: Request) -> Response:
 
 def _attachment_failure(request: Request, status: int, message: str) -> Response:
     """Answer with an error: as JSON only to a request that says that its own content is JSON."""
-    if "json" in request.headers.get("content-type", ""):
+    if Quirk.ATTACHMENT_TEXT not in World.of(request).quirks or "json" in request.headers.get("content-type", ""):
         return answer({"error": message}, status)
     return PlainTextResponse(message, status)
 
@@ -57,7 +59,7 @@ async def _vault_item(request: Request, world: World, caller: Account | None) ->
     id_ = read.number("id", 0)
     kind = read.choice("type", ("model", "images", "details")) or "model"
     file_id = read.optional_number("fileId")
-    read.refuse_as_failure()
+    refuse_mistakes(world, read)
     vault = world.vaults.of(caller) if caller else None
     item = next((item for item in vault.items.values() if item.id == id_), None) if vault else None
     if caller is None or vault is None or item is None:

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from civitai_ext.emulator.accounts import Account
-from civitai_ext.emulator.answers import answer, refuse, site_time
+from civitai_ext.emulator.answers import answer, refuse, refuse_message, site_time
 from civitai_ext.emulator.directory import CLOSED, TEXTS, App, Bug
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.reading import whole_number
 from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.parameters import Parameters, next_page
@@ -69,7 +70,7 @@ async def _list_apps(request: Request, world: World, caller: Account | None) -> 
     if len(apps) > start + limit:
         metadata["nextCursor"] = apps[start + limit].slug
         changes = {"cursor": metadata["nextCursor"]}
-        metadata["nextPage"] = next_page(world.origin, request.url.path, request.query_params, changes)
+        metadata["nextPage"] = next_page(world, request, changes)
     items = [_card(app, world.origin) for app in apps[start : start + limit]]
     return answer({"items": items, "metadata": metadata})
 
@@ -137,13 +138,13 @@ async def _list_bugs(request: Request, world: World, caller: Account | None) -> 
 
 async def _get_bug(request: Request, world: World, caller: Account | None) -> Response:
     if request.method not in ("GET", "HEAD"):
-        refuse({"message": "Method not allowed"}, 405)
+        refuse_message("Method not allowed", 405)
     id_ = whole_number(request.path_params["id"])
     if id_ is None:
-        refuse({"message": "Invalid id"}, 400)
+        refuse_message("Invalid id", 400)
     bug = world.directory.bug_by_id.get(id_)
     if bug is None:
-        refuse({"message": "Bug not found"}, 404)
+        refuse_message("Bug not found", 404)
     return answer(_bug(bug))
 
 
@@ -181,7 +182,7 @@ async def _get_content(request: Request, world: World, caller: Account | None) -
     slug = request.path_params["slug"]
     text = TEXTS.get(slug)
     if text is None:
-        refuse({"error": "Failed to load the content"}, 500)
+        refuse({"error": "Failed to load the content"}, 500 if Quirk.CONTENT_500 in world.quirks else 404)
     shown = {"title": text.title, "description": text.description, "content": text.content}
     if text.changed:
         shown["lastmod"] = text.changed

@@ -7,11 +7,13 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
 from civitai_ext.emulator.catalogue import ModelFile, Version
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.ranges import file_answer
 from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.site.parameters import Parameters, path_number
@@ -62,11 +64,12 @@ async def _download(request: Request) -> Response:
         if is_browser(request):
             return to_login(f"/model-versions/{version_id}", world.origin)
         return answer({"error": "Unauthorized", "message": _LOGIN_REQUIRED}, 401, _NO_STORE)
-    if version.early_access_until and version.is_gated_for(caller.id if caller else None):
+    now = world.clock.now()
+    if (until := version.gated_until(now)) and version.is_gated_for(caller.id if caller else None, now):
         if is_browser(request):
             return RedirectResponse(f"{world.origin}/model-versions/{version_id}", 307, _NO_STORE)
         message = "This asset is in early access. You can buy access on its page."
-        deadline = site_time(version.early_access_until)
+        deadline = site_time(until)
         return answer({"error": "Early Access", "deadline": deadline, "message": message}, 403, _NO_STORE)
     if version.restricted:
         return _failure(request, 403, "You do not have access to download this file")
@@ -152,13 +155,22 @@ async def _login(request: Request) -> Response:
     return Response(page, media_type="text/html")
 
 
-async def _head(request: Request) -> Response:
-    """Take every caller who asks with HEAD for somebody who has not signed in."""
-    return Response(status_code=401, headers=_NO_STORE)
+class _Head(Route):
+    """Takes every caller who asks with HEAD for somebody who has not signed in."""
+
+    def __init__(self) -> None:
+        super().__init__(f"/api/download/{{rest:{REST}}}", self._refuse, methods=["HEAD"])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        quirks = scope["app"].state.world.quirks
+        return super().matches(scope) if Quirk.HEAD_401 in quirks else (Match.NONE, {})
+
+    async def _refuse(self, request: Request) -> Response:
+        return Response(status_code=401, headers=_NO_STORE)
 
 
 ROUTES = [
-    Route(f"/api/download/{{rest:{REST}}}", _head, methods=["HEAD"]),
+    _Head(),
     Route("/api/download/models/{id}", _download),
     Route("/api/download/training-data/{id}", _training_data),
     authenticated("/api/download/training/{id}", _training),

@@ -15,9 +15,10 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse
 from civitai_ext.emulator.catalogue import AS_OF, GalleryImage
 from civitai_ext.emulator.drawing import Picture, Resized, Source, rendered
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.ranges import file_answer
 from civitai_ext.emulator.reading import whole_number
-from civitai_ext.emulator.site.parameters import Parameters, next_page
+from civitai_ext.emulator.site.parameters import Parameters, next_page, slug
 from civitai_ext.emulator.site.rules import public
 from civitai_ext.emulator.site.shapes import listed_image
 from civitai_ext.emulator.vocabulary import BASE_MODELS, IMAGE_SORTS, NSFW_LABELS, PERIODS
@@ -40,7 +41,8 @@ _SORT_VALUES: dict[str, Callable[[GalleryImage], float]] = {
 
 async def _list_images(request: Request, world: World, caller: Account | None) -> Response:
     read = Parameters(request.query_params)
-    limit = read.number("limit", 100, low=0, high=200)
+    quirks = world.quirks
+    limit = read.number("limit", 100 if Quirk.IMAGES_LIMIT in quirks else 50, low=0, high=200)
     page = read.number("page", 1, low=1) if "page" in read else None
     cursor = read.text("cursor")
     model_id, version_id = read.optional_number("modelId"), read.optional_number("modelVersionId")
@@ -53,14 +55,19 @@ async def _list_images(request: Request, world: World, caller: Account | None) -
     with_meta, requiring_meta = read.flag("withMeta") or False, read.flag("requiringMeta") or False
     flat_meta, with_tags = read.flag("flatMeta"), read.flag("withTags") or False
     level = read.number("browsingLevel", 1) if "browsingLevel" in read else _level(read)
-    if username and not re.fullmatch(r"[A-Za-z0-9_]*", username):
+    if username and Quirk.IMAGES_USERNAME not in quirks:
+        username = slug(username)
+    elif username and not re.fullmatch(r"[A-Za-z0-9_]*", username):
         message = "Invalid string: must match pattern /^[A-Za-z0-9_]*$/"
         read.issues.append({"code": "invalid_format", "format": "regex", "path": ["username"], "message": message})
     read.refuse_nested()
-    from_database = image_id is not None or (model_id is not None and version_id is None)
+    from_database = Quirk.IMAGES_BY_MODEL in quirks and (
+        image_id is not None or (model_id is not None and version_id is None)
+    )
     if from_database and sort == "Random":
         refuse({"error": "Random sort requires a collection", "code": "BAD_REQUEST"}, 400)
-    if page is not None and cursor is None and page * limit > _DEEPEST_PAGE:
+    deep = page is not None and cursor is None and page * limit > _DEEPEST_PAGE
+    if deep and Quirk.DEEP_PAGES_429 in quirks:
         refuse({"error": "You've requested too many pages, please use cursors instead"}, 429)
 
     since = AS_OF - timedelta(days=period) if period else None
@@ -102,7 +109,7 @@ async def _list_images(request: Request, world: World, caller: Account | None) -
             changes["page"] = page + 1
         else:
             metadata["nextCursor"] = changes["cursor"] = f"{end}|{int(AS_OF.timestamp() * 1000)}"
-        metadata["nextPage"] = next_page(world.origin, request.url.path, request.query_params, changes)
+        metadata["nextPage"] = next_page(world, request, changes)
 
     nested = from_database if flat_meta is None else not flat_meta
     items = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from civitai_ext.emulator.accounts import Account
-from civitai_ext.emulator.answers import answer, answer_page, refuse, to_json
+from civitai_ext.emulator.answers import answer, answer_page, refuse, refuse_message, to_json
 from civitai_ext.emulator.catalogue import AS_OF, Model, Version
-from civitai_ext.emulator.site.parameters import Parameters, next_page, path_number
+from civitai_ext.emulator.quirks import Quirk
+from civitai_ext.emulator.site.parameters import Parameters, next_page, path_number, slug
 from civitai_ext.emulator.site.rules import mixed, public
 from civitai_ext.emulator.site.shapes import Json, detailed_model, listed_model
 from civitai_ext.emulator.vocabulary import (
@@ -53,45 +53,53 @@ class _Filters:
     """What a request to `/models` narrows the list to."""
 
     def __init__(self, parameters: Parameters, world: World, caller: Account | None) -> None:
-        read = parameters
+        read, quirks, self.now = parameters, world.quirks, world.clock.now()
+        commas = Quirk.MODELS_TYPES_COMMA not in quirks
+        checkpoints = CHECKPOINT_TYPES + (() if Quirk.MODELS_CHECKPOINT_STANDARD in quirks else ("Standard",))
+        says = read.present if Quirk.MODELS_YES_WORDS in quirks else read.flag
         self.ids = read.integers("ids")
         self.version_ids = read.integers("modelVersionIds")
-        self.types = read.repeated("types", AIR_TYPES)
+        self.types = read.repeated("types", AIR_TYPES, commas=commas)
         self.base_models = read.repeated("baseModels")
-        self.checkpoint_type = read.choice("checkpointType", CHECKPOINT_TYPES)
+        self.checkpoint_type = read.choice("checkpointType", checkpoints)
         self.commercial_uses = read.repeated("allowCommercialUse", COMMERCIAL_USES)
         self.formats = read.repeated("fileFormats", FILE_FORMATS, at_least=2)
         self.availability = read.choice("availability", AVAILABILITIES)
         self.nsfw = read.flag("nsfw") or False
         self.primary_only = read.flag("primaryFileOnly") or False
-        self.favourites = read.flag("favorites") or False
-        self.generates = read.present("supportsGeneration")
-        self.from_platform = read.present("fromPlatform")
-        self.early_access = read.present("earlyAccess")
+        favorites, hidden = read.flag("favorites"), read.flag("hidden")
+        self.generates = says("supportsGeneration")
+        self.from_platform = says("fromPlatform")
+        self.early_access = says("earlyAccess")
         period = PERIODS[read.choice("period", PERIODS) or "AllTime"]
         self.since = AS_OF - timedelta(days=period) if period else None
         # Read for what they refuse; without effect for anybody but moderators.
         read.repeated("status", MODEL_STATUSES)
         read.repeated("collectionItemStatus", COLLECTION_ITEM_STATUSES, at_least=2)
         read.choice("periodMode", ("stats", "published"))
-        read.flag("hidden")
         read.flag("newCreators")
         read.number("rating", 0)
         read.unusable(*_UNUSABLE)
         read.refuse_nested()
 
-        if caller is None and ("favorites" in read or "hidden" in read):
+        if Quirk.MODELS_FAVORITES_401 in quirks:
+            personal = "favorites" in read or "hidden" in read
+        else:
+            personal = bool(favorites or hidden)
+        if caller is None and personal:
             refuse({"error": "Unauthorized"}, 401)
-        if self.availability == "Private":
-            refuse({"message": "You do not have access to private models"}, 401)
+        self.favourites = caller.favorites if caller and favorites else None
+        self.hidden = caller.hidden if caller and hidden else None
+        own = caller is not None and slug(read.text("username") or "") == slug(caller.username)
+        if self.availability == "Private" and not own:
+            refuse_message("You do not have access to private models", 401)
         known = {tag.name for tag in world.catalogue.tags}
-        wanted = {name for name in (read.text("tag"), read.text("tagname")) if name in known}
-        self.tags = wanted  # an unknown tag filters nothing
-        slug = re.sub(r"[^A-Za-z0-9_]", "", (read.text("username") or "").replace(" ", "_", 1)).lower()
-        name = slug or read.text("user")
+        wanted = {name for name in (read.text("tag"), read.text("tagname")) if name}
+        self.tags = wanted & known if Quirk.MODELS_UNKNOWN_TAG in quirks else wanted
+        name = slug(read.text("username") or "") or read.text("user")
         self.creator = world.catalogue.creator(name) if name else None
         if name and self.creator is None:
-            refuse({"message": "User not found"}, 404)
+            refuse_message("User not found", 404)
 
     def found_by_search(self, model: Model) -> bool:
         """Apply the few filters that a text search knows."""
@@ -110,7 +118,8 @@ class _Filters:
             and (not self.commercial_uses or set(self.commercial_uses) & set(model.commercial_use))
             and (self.availability is None or model.availability == self.availability)
             and (self.since is None or model.published_at >= self.since)
-            and not self.favourites  # the account has none
+            and (self.favourites is None or model.id in self.favourites)
+            and (self.hidden is None or model.id in self.hidden)
             and not self.from_platform  # nothing here was trained on the site
             and self.versions(model)
         )
@@ -123,7 +132,7 @@ class _Filters:
             if (not self.version_ids or version.id in self.version_ids)
             and (not self.base_models or version.base_model in self.base_models)
             and (not self.generates or version.supports_generation)
-            and (not self.early_access or version.early_access_until)
+            and (not self.early_access or version.gated_until(self.now))
             and (not self.formats or any(file.format in self.formats for file in version.files))
         ]
 
@@ -136,14 +145,15 @@ async def _list_models(request: Request, world: World, caller: Account | None) -
     cursor = parameters.text("cursor")
     sort = parameters.choice("sort", MODEL_SORTS) or "Highest Rated"
     filters = _Filters(parameters, world, caller)
-    if query and page is not None:
+    if query and page is not None and Quirk.MODELS_QUERY_PAGE in world.quirks:
         message = "Cannot use page param with query search. Use cursor-based pagination."
         refuse({"error": message}, 400)
-    if page is not None and cursor is None and page * limit > _DEEPEST_PAGE:
+    deep = page is not None and cursor is None and page * limit > _DEEPEST_PAGE
+    if deep and Quirk.DEEP_PAGES_429 in world.quirks:
         refuse({"error": "You've requested too many pages, please use cursors instead"}, 429)
 
     if query:
-        models, metadata = _search(world, filters, query, cursor, limit or _SEARCH_DEFAULT)
+        models, metadata = _search(world, filters, query, cursor, page, limit or _SEARCH_DEFAULT)
     else:
         models, metadata = _browse(world, filters, sort, cursor, page, limit or 1)
     changes = {}
@@ -152,17 +162,20 @@ async def _list_models(request: Request, world: World, caller: Account | None) -
     elif metadata.pop("more", False):
         changes["page"] = metadata["currentPage"] + 1
     if changes:
-        metadata["nextPage"] = next_page(world.origin, request.url.path, request.query_params, changes)
+        metadata["nextPage"] = next_page(world, request, changes)
 
     return answer_page((_item(world, filters, model) for model in models), metadata)
 
 
 def _item(world: World, filters: _Filters, model: Model) -> bytes:
     """Show a model as an item of the list, or take the JSON from when it was shown before."""
-    versions, level = filters.versions(model), None if filters.nsfw else 1
-    key = (model.id, model.mode, tuple(version.id for version in versions), level, filters.primary_only)
+    versions, level, now = filters.versions(model), None if filters.nsfw else 1, filters.now
+    shown_versions = tuple((version.id, version.gated_until(now)) for version in versions)
+    key = (model.id, model.mode, shown_versions, level, filters.primary_only)
     if key not in world.rendered:
-        shown = listed_model(model, world.origin, versions=versions, level=level, primary_only=filters.primary_only)
+        shown = listed_model(
+            model, world.origin, now=now, versions=versions, level=level, primary_only=filters.primary_only
+        )
         world.rendered[key] = to_json(shown)
     return world.rendered[key]
 
@@ -189,7 +202,9 @@ def _browse(
     return models, {}
 
 
-def _search(world: World, filters: _Filters, query: str, cursor: str | None, limit: int) -> tuple[list[Model], Json]:
+def _search(
+    world: World, filters: _Filters, query: str, cursor: str | None, page: int | None, limit: int
+) -> tuple[list[Model], Json]:
     """Search by text: most filters come after the page is cut, so that a page can be short although more follow."""
     words = query.lower().split()
     hits = []
@@ -200,9 +215,12 @@ def _search(world: World, filters: _Filters, query: str, cursor: str | None, lim
             hits.append((-in_name, -model.downloads, model.id, model))
     hits.sort(key=lambda hit: hit[:3])
     try:
-        offset = int(cursor or 0)
+        offset = int(cursor or ((page or 1) - 1) * limit)
     except ValueError:
         refuse({"error": "Invalid cursor"}, 400)
+    if Quirk.MODELS_SEARCH_CUT not in world.quirks:
+        hits = [hit for hit in hits if filters.accept(hit[3])]
+    # What has been filtered before passes.
     found = [hit[3] for hit in hits[offset : offset + limit] if filters.accept(hit[3])]
     return found, {"nextCursor": str(offset + limit)} if len(hits) > offset + limit else {}
 
@@ -212,7 +230,9 @@ async def _get_model(request: Request, world: World, caller: Account | None) -> 
     model = world.catalogue.model_by_id.get(id_)
     if model is None:
         refuse({"error": f"No model with id {id_}"}, 404)
-    return answer(detailed_model(model, world.origin))
+    return answer(
+        detailed_model(model, world.origin, now=world.clock.now(), complete=Quirk.MODEL_DETAIL not in world.quirks)
+    )
 
 
 ROUTES = [

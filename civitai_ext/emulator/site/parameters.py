@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from civitai_ext.emulator.answers import Issue, failed, prettified, refuse, zod_error
+from civitai_ext.emulator.quirks import Quirk
+from civitai_ext.emulator.world import World
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "enabled"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
@@ -85,16 +89,21 @@ class Parameters:
             return None
         return text
 
-    def repeated(self, name: str, values: Collection[str] | None = None, *, at_least: int = 1) -> list[str]:
-        """Read a repeated parameter; a comma inside one value is part of the value.
+    def repeated(
+        self, name: str, values: Collection[str] | None = None, *, at_least: int = 1, commas: bool = False
+    ) -> list[str]:
+        """Read a repeated parameter.
 
         Args:
             name: The parameter.
             values: What may be said, if that is limited.
             at_least: How often the key must occur for the site to see a list.
+            commas: Whether a comma separates values; otherwise it is part of one.
 
         """
         texts = self._query.getlist(name)
+        if commas:
+            texts = [part for text in texts for part in text.split(",")]
         if texts and len(texts) < at_least:
             self.issues.append(_wrong_type("array", "string", name))
             return []
@@ -112,6 +121,16 @@ class Parameters:
             return None
         return [int(value) for value in values if value is not None] or None
 
+    def moment(self, name: str) -> datetime | None:
+        """Read a date, with a time of day or without."""
+        text = self.text(name)
+        try:
+            moment = datetime.fromisoformat(text) if text else None
+        except ValueError:
+            self.issues.append(_wrong_type("date", "Invalid Date", name))
+            return None
+        return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
     def unusable(self, *names: str) -> None:
         """Refuse parameters that the site declares with a type no query string can have."""
         self.issues.extend(_wrong_type("boolean", "string", name) for name in names if name in self._query)
@@ -124,17 +143,17 @@ class Parameters:
     def refuse_nested(self) -> None:
         """Answer 400 with the issues below `error`, if there are any."""
         if self.issues:
-            refuse({"error": zod_error(self.issues)}, 400)
+            refuse({"error": zod_error(self.issues)}, 400, words=prettified(self.issues))
 
     def refuse_flat(self) -> None:
         """Answer 400 with the issues at the top level, if there are any."""
         if self.issues:
-            refuse(zod_error(self.issues), 400)
+            refuse(zod_error(self.issues), 400, words=prettified(self.issues))
 
     def refuse_list(self) -> None:
         """Answer 400 with a bare list of issues, if there are any."""
         if self.issues:
-            refuse(self.issues, 400)
+            refuse(self.issues, 400, words=prettified(self.issues))
 
     def refuse_text(self) -> None:
         """Answer 400 with the issues as text, if there are any."""
@@ -150,10 +169,21 @@ def path_number(request: Request, name: str, *, low: int = 1, high: int = 2**31 
     return value
 
 
-def next_page(origin: str, path: str, query: QueryParams, changes: Mapping[str, Any]) -> str:
+def next_page(world: World, request: Request, changes: Mapping[str, Any]) -> str:
     """Build the URL of the next page: every parameter of this one, a `token` included, with some changed."""
-    kept = [(name, value) for name, value in query.multi_items() if value and name not in changes]
-    return f"{origin}{path}?{QueryParams([*kept, *((name, str(value)) for name, value in changes.items())])}"
+    left_out = {*changes} if Quirk.NEXT_PAGE_TOKEN in world.quirks else {*changes, "token"}
+    kept = [(name, value) for name, value in request.query_params.multi_items() if value and name not in left_out]
+    query = QueryParams([*kept, *((name, str(value)) for name, value in changes.items())])
+    return f"{world.origin}{request.url.path}?{query}"
+
+
+def slug(name: str) -> str:
+    """Make what the site makes of a user's name.
+
+    >>> slug("Some Body's")
+    'some_bodys'
+    """
+    return re.sub(r"[^A-Za-z0-9_]", "", name.replace(" ", "_", 1)).lower()
 
 
 def _javascript_number(text: str) -> float | None:

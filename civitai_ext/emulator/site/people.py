@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse
+from civitai_ext.emulator.catalogue import Creator
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.scopes import USER_READ
 from civitai_ext.emulator.site.parameters import Parameters, next_page
 from civitai_ext.emulator.site.rules import authenticated, public
@@ -25,8 +27,11 @@ async def _list_creators(request: Request, world: World, caller: Account | None)
     query = (read.text("query") or "").lower()
     read.refuse_list()
     creators = [creator for creator in world.catalogue.creators if query in creator.username.lower()]
+    if Quirk.CREATORS_ORDER not in world.quirks:
+        creators.sort(key=lambda creator: creator.username.lower())
     total = len(creators)
-    if query:
+    by_page = bool(query) and Quirk.CREATORS_TOTALS in world.quirks
+    if by_page:
         # A search counts only as far as it has looked: up to this page, and whether there is one more.
         total = min(total, page * limit + 1)
     pages = -(-total // limit)
@@ -36,11 +41,11 @@ async def _list_creators(request: Request, world: World, caller: Account | None)
         "pageSize": limit,
         "totalPages": pages,
     }
-    if query:
+    if by_page:
         metadata["hasMore"] = page < pages
     for name, number in (("nextPage", page + 1), ("prevPage", page - 1)):
         if 1 <= number <= pages:
-            metadata[name] = next_page(world.origin, request.url.path, request.query_params, {"page": number})
+            metadata[name] = next_page(world, request, {"page": number})
     items = []
     for creator in creators[(page - 1) * limit : page * limit]:
         item: dict[str, object] = {"username": creator.username}
@@ -70,14 +75,19 @@ async def _list_users(request: Request, world: World, caller: Account | None) ->
         {
             "id": creator.id,
             "username": creator.username,
-            # Here the picture is now a URL and now a bare key of the image CDN.
-            "avatarUrl": avatar_key(creator) if creator.id % 3 == 0 else avatar_url(creator, world.origin),
+            "avatarUrl": _avatar(world, creator),
             "avatarNsfw": 1,
             "meta": None,
         }
         for creator in found[:limit]
     ]
     return answer({"items": items})
+
+
+def _avatar(world: World, creator: Creator) -> str:
+    """Show the picture of a user, here now by its URL and now by its bare key at the image CDN."""
+    bare = Quirk.BARE_IMAGE_KEYS in world.quirks and creator.id % 3 == 0
+    return avatar_key(creator) if bare else avatar_url(creator, world.origin)
 
 
 async def _me(request: Request, world: World, caller: Account | None) -> Response:
@@ -88,7 +98,7 @@ async def _me(request: Request, world: World, caller: Account | None) -> Respons
     shown: dict[str, object] = {
         "id": caller.id,
         "username": caller.username,
-        **({"tier": caller.tier} if caller.tier else {}),
+        **({"tier": caller.tier or "free"} if caller.tier or Quirk.ME_TIER not in world.quirks else {}),
         "status": "active",
         "isMember": caller.tier is not None,
         "subscriptions": ["yellow"] if caller.tier else [],
@@ -120,7 +130,11 @@ async def _list_tags(request: Request, world: World, caller: Account | None) -> 
         for name in names[(page - 1) * limit : page * limit]
     ]
     # The totals are always these: a caller pages on until a page is empty.
-    metadata = {"totalItems": 0, "currentPage": page, "pageSize": limit, "totalPages": 1}
+    metadata: dict[str, object] = {"totalItems": 0, "currentPage": page, "pageSize": limit, "totalPages": 1}
+    if Quirk.TAGS_TOTALS not in world.quirks:
+        metadata |= {"totalItems": len(names), "totalPages": -(-len(names) // limit)}
+        if page * limit < len(names):
+            metadata["nextPage"] = next_page(world, request, {"page": page + 1})
     return answer({"items": items, "metadata": metadata})
 
 

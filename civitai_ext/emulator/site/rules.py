@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import RefusalError, answer
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.world import World
 
 Handler = Callable[[Request, World, Account | None], Awaitable[Response]]
@@ -91,10 +92,13 @@ def caller_of(request: Request) -> Account | None:
 
 
 async def _run(handler: Handler, request: Request, caller: Account | None) -> Response:
+    world = World.of(request)
     try:
-        return await handler(request, World.of(request), caller)
+        return await handler(request, world, caller)
     except RefusalError as refusal:
-        return refusal.response
+        if refusal.words is None or Quirk.ERROR_SHAPES in world.quirks:
+            return refusal.response
+        return answer({"error": refusal.words}, refusal.response.status_code)
 
 
 def _finish(response: Response, headers: dict[str, str]) -> Response:

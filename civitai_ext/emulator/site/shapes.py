@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,46 +14,50 @@ Json = dict[str, Any]
 
 
 def listed_model(
-    model: Model, origin: str, *, versions: list[Version], level: int | None, primary_only: bool = False
+    model: Model, origin: str, *, now: datetime, versions: list[Version], level: int | None, primary_only: bool = False
 ) -> Json:
     """Show a model as an item of a list.
 
     Args:
         model: The model.
         origin: Where URLs start.
+        now: The present moment: early access ends.
         versions: The versions to show.
         level: Mask of the image levels to show, `None` for all.
         primary_only: Whether files other than the primary ones are left out.
 
     """
     shown = _model(model, origin)
-    shown["modelVersions"] = [_listed_version(version, origin, level, primary_only) for version in versions]
+    shown["modelVersions"] = [_listed_version(version, origin, now, level, primary_only) for version in versions]
     return shown
 
 
-def detailed_model(model: Model, origin: str) -> Json:
+def detailed_model(model: Model, origin: str, *, now: datetime, complete: bool = False) -> Json:
     """Show a model on its own.
 
     Its versions differ from those of a list: nulls and empty lists are missing, images have no id, and `covered` stands
-    for `supportsGeneration`.
+    for `supportsGeneration`; unless everything is to be there that a list shows.
     """
     shown = _model(model, origin)
     versions = []
     for version in model.versions:
-        item = _listed_version(version, origin, None, primary_only=False)
+        item = _listed_version(version, origin, now, None, primary_only=False)
         if not version.files:
             continue
-        item["covered"] = item.pop("supportsGeneration")
+        if not complete:
+            item["covered"] = item.pop("supportsGeneration")
+            for image in item["images"]:
+                del image["id"]
         item["createdAt"] = site_time(version.published_at)
         item["status"] = "Published"
-        for image in item["images"]:
-            del image["id"]
-        versions.append(_without_nothing(item))
+        versions.append(item if complete else _without_nothing(item))
     shown["modelVersions"] = versions
     return shown
 
 
-def single_version(version: Version, origin: str, *, by_hash: bool = False, download_origin: str | None = None) -> Json:
+def single_version(
+    version: Version, origin: str, *, now: datetime, by_hash: bool = False, download_origin: str | None = None
+) -> Json:
     """Show a version on its own; found by its hash, it tells a little more."""
     model = version.model
     files = []
@@ -86,7 +91,7 @@ def single_version(version: Version, origin: str, *, by_hash: bool = False, down
         "uploadType": "Trained" if version.epochs else "Created",
         "usageControl": version.usage_control,
         "licensingFee": 0 if by_hash else None,
-        "paidAccess": paid_access(version),
+        "paidAccess": paid_access(version, now),
         "air": version.air,
         "stats": {"downloadCount": version.downloads, "thumbsUpCount": version.likes},
         "model": {"name": model.name, "type": model.type, "nsfw": model.nsfw, "poi": False},
@@ -202,7 +207,7 @@ def _model(model: Model, origin: str) -> Json:
     return shown
 
 
-def _listed_version(version: Version, origin: str, level: int | None, primary_only: bool) -> Json:
+def _listed_version(version: Version, origin: str, now: datetime, level: int | None, primary_only: bool) -> Json:
     mode = version.model.mode
     files = []
     for file in version.files if mode != "Archived" else ():
@@ -230,7 +235,7 @@ def _listed_version(version: Version, origin: str, level: int | None, primary_on
         "description": None,
         "trainedWords": version.trained_words,
         "vaeId": None,
-        "paidAccess": paid_access(version),
+        "paidAccess": paid_access(version, now),
         "stats": {
             "downloadCount": version.downloads,
             "thumbsUpCount": version.likes,
@@ -240,8 +245,8 @@ def _listed_version(version: Version, origin: str, level: int | None, primary_on
         "files": files,
         "images": images,
     }
-    if version.early_access_until and not version.access_is_permanent:
-        shown["earlyAccessDeadline"] = site_time(version.early_access_until)
+    if (until := version.gated_until(now)) and not version.access_is_permanent:
+        shown["earlyAccessDeadline"] = site_time(until)
     if mode != "Archived":
         shown["downloadUrl"] = download_url(version.primary_file, origin)
     return shown
@@ -295,12 +300,13 @@ def _version_image(image: GalleryImage, origin: str) -> Json:
     return shown | {"metadata": metadata, "meta": image.meta, "availability": AVAILABILITIES[0]}
 
 
-def paid_access(version: Version) -> Json | None:
-    """Show what access to a version costs and until when, `None` where it is free."""
-    if version.early_access_until is None:
+def paid_access(version: Version, now: datetime) -> Json | None:
+    """Show until when access to a version costs something, `None` where it is free."""
+    until = version.gated_until(now)
+    if until is None:
         return None
     permanent = version.access_is_permanent
-    return {"permanent": permanent, "endsAt": None if permanent else site_time(version.early_access_until)}
+    return {"permanent": permanent, "endsAt": None if permanent else site_time(until)}
 
 
 def _without_nothing(value: Any) -> Any:

@@ -17,6 +17,7 @@ from civitai_ext.emulator.answers import storage_error
 from civitai_ext.emulator.catalogue import ModelFile, Version
 from civitai_ext.emulator.drawing import rendered
 from civitai_ext.emulator.faults import REVISION
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.ranges import file_answer
 from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
@@ -59,7 +60,7 @@ def _sign(world: World, content: dict[str, Any], place: str, name: str) -> str:
 async def _serve(request: Request) -> Response:
     """Serve a file to whoever holds a signed URL, and to nobody who adds another credential to it."""
     world = World.of(request)
-    if "authorization" in request.headers:
+    if "authorization" in request.headers and Quirk.SECOND_CREDENTIAL in world.quirks:
         return storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
     try:
         signed = world.signer.read(request.query_params.get("sig", ""), now=world.clock.now())
@@ -77,17 +78,17 @@ async def _serve(request: Request) -> Response:
 def _find(world: World, signed: dict[str, Any], revision: int) -> _Stored | None:
     """Find what was signed; other tokens of the emulator lead to nothing here."""
     id_, name = signed.get("id"), str(signed.get("name"))
-    if file := world.catalogue.file_by_id.get(signed.get("file", 0)):
+    if file := world.catalogue.stored_files.get(signed.get("file", 0)):
         return _Stored(str(file.id), lambda: file.stored(revision), _BINARY, file.name)
     match signed.get("kind"):
         case "attachment":
             attachment = world.community.attachment_by_id[int(str(id_))]
             return _Stored("attachment", lambda: attachment.content, "application/zip", name)
         case "images":
-            version = world.catalogue.version_by_id[int(str(id_))]
+            version = world.catalogue.stored_versions[int(str(id_))]
             return _Stored("images", lambda: _pack(version), "application/zip", name)
         case "details":
-            version = world.catalogue.version_by_id[int(str(id_))]
+            version = world.catalogue.stored_versions[int(str(id_))]
             return _Stored("details", lambda: version.details, "application/pdf", name)
         case "upload":
             upload = world.uploads.objects[str(id_)]

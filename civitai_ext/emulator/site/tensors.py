@@ -27,7 +27,7 @@ async def _describe(request: Request, world: World, caller: Account | None) -> R
         refuse({"error": "Model archived"}, 410)
     if version.usage_control != "Download":
         refuse({"error": "Downloads are disabled for this file"}, 403)
-    if version.is_gated_for(caller.id if caller else None):
+    if version.is_gated_for(caller.id if caller else None, world.clock.now()):
         refuse({"error": "This file is in early access"}, 403)
     if not file.is_safetensors:
         refuse({"error": "Unsupported file format"}, 400)

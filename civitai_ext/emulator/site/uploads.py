@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, storage_error
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.routing import REST
 from civitai_ext.emulator.signing import ExpiredError, SignatureError
 from civitai_ext.emulator.site.rules import authenticated, caller_of
@@ -112,7 +113,7 @@ def _signed(world: World, key: str, content: dict[str, object]) -> str:
 async def _put(request: Request) -> Response:
     """Store what is put by whoever holds a signed URL, and by nobody who adds another credential to it."""
     world = World.of(request)
-    if "authorization" in request.headers:
+    if "authorization" in request.headers and Quirk.SECOND_CREDENTIAL in world.quirks:
         return storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
     try:
         signed = world.signer.read(request.query_params.get("sig", ""), now=world.clock.now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, failed, refuse, site_time
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.site.parameters import Parameters
 from civitai_ext.emulator.site.rules import authenticated
 from civitai_ext.emulator.site.shapes import Json, thumbnail_url
@@ -19,6 +20,7 @@ from civitai_ext.emulator.vocabulary import AIR_TYPES, BASE_MODELS, VAULT_SORTS
 from civitai_ext.emulator.world import World
 
 _COVER_WIDTH = 450
+_DATES = ("dateCreatedFrom", "dateCreatedTo", "dateAddedFrom", "dateAddedTo")
 
 # Sorted by the value, high values first; names are turned round after that.
 _SORT_VALUES: dict[str, Callable[[VaultItem], Any]] = {
@@ -51,11 +53,17 @@ async def _list_items(request: Request, world: World, caller: Account | None) ->
     page = max(1, read.number("page", 1, low=0))
     query = (read.text("query") or "").lower()
     sort = read.choice("sort", VAULT_SORTS) or "Recently Added"
-    types = read.repeated("types", AIR_TYPES, at_least=2)
-    categories = read.repeated("categories", at_least=2)
-    base_models = read.repeated("baseModels", [base.name for base in BASE_MODELS], at_least=2)
-    read.unusable("dateCreatedFrom", "dateCreatedTo", "dateAddedFrom", "dateAddedTo")
-    read.refuse_as_failure()
+    broken = Quirk.VAULT_FILTERS in world.quirks
+
+    def chosen(name: str, values: Collection[str] | None = None) -> list[str]:
+        return read.repeated(name, values, at_least=2 if broken else 1, commas=not broken)
+
+    types, categories = chosen("types", AIR_TYPES), chosen("categories")
+    base_models = chosen("baseModels", [base.name for base in BASE_MODELS])
+    if broken:
+        read.unusable(*_DATES)
+    created_from, created_to, added_from, added_to = [None] * 4 if broken else [read.moment(name) for name in _DATES]
+    refuse_mistakes(world, read)
 
     vault = world.vaults.of(account) if account.tier else None
     found = [
@@ -65,6 +73,10 @@ async def _list_items(request: Request, world: World, caller: Account | None) ->
         and (not types or item.version.model.type in types)
         and (not categories or item.category in categories)
         and (not base_models or item.version.base_model in base_models)
+        and (created_from is None or item.version.published_at >= created_from)
+        and (created_to is None or item.version.published_at <= created_to)
+        and (added_from is None or item.added_at >= added_from)
+        and (added_to is None or item.added_at <= added_to)
     ]
     found.sort(key=_SORT_VALUES[sort], reverse=sort != "Model Name")
     items = [_with_cover(item, world) for item in found[(page - 1) * limit : page * limit]]
@@ -92,15 +104,28 @@ async def _toggle(request: Request, world: World, caller: Account | None) -> Res
     id_ = read.number("id", 0)
     if read.issues:
         refuse({"error": "Could not parse provided model version"}, 400)
-    version = world.catalogue.version_by_id.get(id_)
+    vault = world.vaults.of(account)
+    kept = vault.items.get(id_) if vault else None
+    # What is kept may have been deleted since.
+    version = kept.version if kept else world.catalogue.version_by_id.get(id_)
     try:
         if version is None:
             raise VaultError(f"No model version with id {id_}")
         item = world.vaults.toggle(account, version)
     except VaultError as error:
-        failed({"name": "TRPCError", "code": "BAD_REQUEST", "message": str(error)})
-    # The id of the item, in spite of its name.
-    return answer({"success": True, "vaultId": item.id} if item else {"success": True})
+        if Quirk.TOGGLE_500 in world.quirks:
+            failed({"name": "TRPCError", "code": "BAD_REQUEST", "message": str(error)})
+        refuse({"error": str(error)}, 400)
+    if item is None:
+        return answer({"success": True})
+    return answer({"success": True, "vaultId": item.id if Quirk.TOGGLE_VAULT_ID in world.quirks else item.vault_id})
+
+
+def refuse_mistakes(world: World, read: Parameters) -> None:
+    """Answer if something is wrong with the parameters of a request about the vault: it is taken for a failure."""
+    if Quirk.VAULT_500 in world.quirks:
+        read.refuse_as_failure()
+    read.refuse_nested()
 
 
 def _with_cover(item: VaultItem, world: World) -> Json:

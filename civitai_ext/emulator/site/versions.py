@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.answers import answer, refuse, site_time
-from civitai_ext.emulator.catalogue import ModelFile
+from civitai_ext.emulator.catalogue import ModelFile, Version
+from civitai_ext.emulator.quirks import Quirk
 from civitai_ext.emulator.reading import moment
 from civitai_ext.emulator.site.parameters import Parameters, path_number
 from civitai_ext.emulator.site.rules import authenticated, mixed, public
-from civitai_ext.emulator.site.shapes import paid_access, single_version
+from civitai_ext.emulator.site.shapes import Json, paid_access, single_version
 from civitai_ext.emulator.vocabulary import AVAILABILITIES
 from civitai_ext.emulator.world import World
 
@@ -31,26 +32,40 @@ async def _get_version(request: Request, world: World, caller: Account | None) -
     parameters = Parameters(QueryParams({"id": request.path_params["id"]}))
     id_ = parameters.number("id", 0, low=1)
     parameters.refuse_text()
-    if id_ > _LARGEST_ID:
+    if id_ > _LARGEST_ID and Quirk.VERSION_ID_500 in world.quirks:
+        # Only the database notices.
         refuse({"error": "Failed to fetch model version details"}, 500)
     version = world.catalogue.version_by_id.get(id_)
     if version is None:
         refuse({"error": "Model not found"}, 404)
-    return answer(single_version(version, world.origin))
+    return answer(_shown(world, version))
 
 
 async def _by_hash(request: Request, world: World, caller: Account | None) -> Response:
     found = (await _index(world)).get(request.path_params["hash"].upper())
     if not found:
         refuse({"error": "Model not found"}, 404)
-    return answer(single_version(found[0].version, world.origin, by_hash=True))
+    return answer(_shown(world, found[0].version, by_hash=True))
 
 
 async def _by_hashes(request: Request, world: World, caller: Account | None) -> Response:
     index = await _index(world)
     files = [file for hash_ in await _hashes(request, most=100) for file in index.get(hash_, ())]
-    shown = [single_version(file.version, world.origin, by_hash=True, download_origin=_BROKEN_ORIGIN) for file in files]
-    return answer(shown)
+    origin = _BROKEN_ORIGIN if Quirk.BY_HASH_HOST in world.quirks else world.origin
+    return answer([_shown(world, file.version, by_hash=True, download_origin=origin) for file in files])
+
+
+def _shown(world: World, version: Version, *, by_hash: bool = False, download_origin: str | None = None) -> Json:
+    now = world.clock.now()
+    shown = single_version(version, world.origin, now=now, by_hash=by_hash, download_origin=download_origin)
+    if Quirk.VERSION_FIELDS not in world.quirks:
+        ends = version.gated_until(now)
+        shown |= {
+            "availability": AVAILABILITIES[0],
+            "earlyAccessConfig": {"permanent": version.access_is_permanent} if ends else None,
+            "earlyAccessEndsAt": site_time(ends) if ends else None,
+        }
+    return shown
 
 
 async def _ids_by_hashes(request: Request, world: World, caller: Account | None) -> Response:
@@ -68,7 +83,11 @@ async def _get_mini(request: Request, world: World, caller: Account | None) -> R
     id_ = path_number(request, "id")
     parameters = Parameters(request.query_params)
     file_id = parameters.number("modelFileId", 0, low=1) if "modelFileId" in parameters else None
-    parameters.unusable("epoch")
+    epoch = None
+    if Quirk.MINI_EPOCH in world.quirks:
+        parameters.unusable("epoch")
+    else:
+        epoch = parameters.optional_number("epoch")
     parameters.refuse_text()
     version = world.catalogue.version_by_id.get(id_)
     if version is None:
@@ -80,7 +99,13 @@ async def _get_mini(request: Request, world: World, caller: Account | None) -> R
             refuse({"error": f"Model file {file_id} not found in version {id_}"}, 404)
     assert file is not None  # noqa: S101 - tells the type checker
     download = f"{world.origin}/api/download/models/{id_}"
-    gated = version.early_access_until
+    if file_id is not None:
+        download += f"?fileId={file_id}"
+    if epoch is not None:
+        if version.epoch(epoch) is None:
+            refuse({"error": "Missing epoch"}, 404)
+        download = f"{world.origin}/api/download/training/{id_}?epochNumber={epoch}"
+    gated = version.gated_until(world.clock.now())
     shown: dict[str, Any] = {
         "air": version.air if file_id is None else f"{version.air}+{file_id}",
         "versionName": version.name,
@@ -93,7 +118,7 @@ async def _get_mini(request: Request, world: World, caller: Account | None) -> R
         "fileType": file.type,
         "fileName": file.name,
         "hashes": file.hashes,
-        "downloadUrls": [download if file_id is None else f"{download}?fileId={file_id}"],
+        "downloadUrls": [download],
         "format": file.format,
         "canGenerate": version.supports_generation,
         "isFeatured": False,
@@ -136,7 +161,7 @@ async def _set_early_access(request: Request, world: World, caller: Account | No
         until = _moment(access.get("endsAt")) or world.clock.now() + _DEFAULT_ACCESS
         world.catalogue.set_access(version, until, permanent=access.get("permanent") is True)
     world.rendered.clear()
-    return answer({"id": version.id, "paidAccess": paid_access(version)})
+    return answer({"id": version.id, "paidAccess": paid_access(version, world.clock.now())})
 
 
 def _moment(text: Any) -> datetime | None:

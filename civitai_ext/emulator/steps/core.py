@@ -22,11 +22,13 @@ LONGEST_PROCESSING = 480.0
 class Ending(StrEnum):
     """Words that a step's input can contain to make it end in a certain way.
 
-    `[fail]` fails half-way through. `[block]` is refused by moderation once it is made. `[expire]` is never picked up
-    by a worker, so that the step's `timeout` runs out. `[mature]` succeeds with content beyond PG-13.
+    `[fail]` fails half-way through, every time that it is tried. `[retry]` fails only the first time, and so succeeds
+    where it may be tried again. `[block]` is refused by moderation once it is made. `[expire]` is never picked up by a
+    worker, so that the step's `timeout` runs out. `[mature]` succeeds with content beyond PG-13.
     """
 
     FAIL = "[fail]"
+    RETRY = "[retry]"
     BLOCK = "[block]"
     EXPIRE = "[expire]"
     MATURE = "[mature]"
