@@ -249,7 +249,7 @@ async def test_an_estimate_tells_all_there_is(civitai: AsyncCivitai, emulator: E
     assert bodies(emulator)[0].keys() == {"steps", "tips", "currencies"}
 
 
-async def test_an_estimate_warns_instead_of_warning(civitai: AsyncCivitai) -> None:
+async def test_an_estimate_warns_instead_of_warning(civitai: AsyncCivitai, emulator: Emulator) -> None:
     estimate = await civitai.workflows.estimate(
         picture(output_format="PNG"), {"$type": "echo", "input": {"message": "x"}}
     )
@@ -259,6 +259,8 @@ async def test_an_estimate_warns_instead_of_warning(civitai: AsyncCivitai) -> No
     strange = Step(EchoInput(message="x"), name="a")
     strange.input = {"message": "x", "sampler": "y"}
     assert (await civitai.workflows.estimate(strange)).warnings == ()
+    # A service that is newer than this package knows more values; the emulator does not.
+    emulator.faults.add(f"POST {WORKFLOWS}", status=200, body={"cost": {"total": 4}, "steps": []})
     estimate = await civitai.workflows.estimate(picture(sample_method="dream"))
     assert len(estimate.warnings) == 1
     assert "sample_method" in estimate.warnings[0]

@@ -248,7 +248,7 @@ def test_an_estimate_tells_all_there_is(civitai: Civitai, emulator: Emulator) ->
     assert bodies(emulator)[0].keys() == {"steps", "tips", "currencies"}
 
 
-def test_an_estimate_warns_instead_of_warning(civitai: Civitai) -> None:
+def test_an_estimate_warns_instead_of_warning(civitai: Civitai, emulator: Emulator) -> None:
     estimate = civitai.workflows.estimate(picture(output_format="PNG"), {"$type": "echo", "input": {"message": "x"}})
     assert estimate.warnings == ()
     estimate = civitai.workflows.estimate(EchoInput(message="x"), tags=["x" * 200, "y" * 200])
@@ -256,6 +256,8 @@ def test_an_estimate_warns_instead_of_warning(civitai: Civitai) -> None:
     strange = Step(EchoInput(message="x"), name="a")
     strange.input = {"message": "x", "sampler": "y"}
     assert (civitai.workflows.estimate(strange)).warnings == ()
+    # A service that is newer than this package knows more values; the emulator does not.
+    emulator.faults.add(f"POST {WORKFLOWS}", status=200, body={"cost": {"total": 4}, "steps": []})
     estimate = civitai.workflows.estimate(picture(sample_method="dream"))
     assert len(estimate.warnings) == 1
     assert "sample_method" in estimate.warnings[0]

@@ -57,7 +57,6 @@ OWN_FAILURES = {
 
 # Where something is taken that the document forbids, and what.
 LENIENT = {
-    "DELETE /v2/consumer/civitai/{userId}": "negative ids, which nobody has, and which no path leads to",
     "GET /api/download/training-data/{modelVersionId}": "the redirect does not look at what it passes on",
     "GET /api/download/user-transactions": "an empty type counts as none",
     "GET /api/v1/bugs": "numbers out of range count as none",
