@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import attrs
@@ -17,9 +17,11 @@ from civitai_ext._version import __version__
 from civitai_ext.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from civitai_ext.oauth.logins import Login
+    from concurrent.futures import Future
 
-__all__ = ["TOKEN_VARIABLES", "Config", "Secret", "is_loopback", "origin_of"]
+    from civitai_ext.oauth.scopes import Scope
+
+__all__ = ["TOKEN_VARIABLES", "Config", "Credential", "Secret", "SecretBytes", "is_loopback", "origin_of"]
 
 TOKEN_VARIABLES: Final = ("CIVITAI_TOKEN", "CIVITAI_API_TOKEN", "CIVITAI_API_KEY")
 """The environment variables that are looked at for a token, the first one that is not empty wins."""
@@ -50,6 +52,35 @@ class Secret(str):
         return f"Secret({MASK!r})"
 
 
+class SecretBytes(bytes):
+    """The same for bytes.
+
+    >>> SecretBytes(b"abc")
+    SecretBytes('***')
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SecretBytes({MASK!r})"
+
+
+class Credential(Protocol):
+    """What clients want of a login: tokens that work. `civitai_ext.oauth.Login` is one, and says what these mean."""
+
+    account: str
+
+    @property
+    def secrets(self) -> list[str]: ...
+    @property
+    def scopes(self) -> Scope | None: ...
+    def check_hosts(self, config: Config) -> None: ...
+    def renewal(self, refused: str | None = None) -> Future[Any]: ...
+    def given(self, outcome: Any) -> Secret: ...
+    def can_be_renewed(self, refused: str) -> bool: ...
+    def accepted(self, token: str) -> None: ...
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """The hosts, the credential and the user agent of a client. Made by `load`.
@@ -69,7 +100,7 @@ class Config:
     auth_url: str
     token: Secret | None = None
     token_source: str | None = None
-    login: Login | None = None
+    login: Credential | None = None
     user_agent: str
 
     @classmethod
@@ -124,7 +155,7 @@ class Config:
             return self.login.secrets
         return [] if self.token is None else [self.token]
 
-    def with_login(self, login: Login) -> Config:
+    def with_login(self, login: Credential) -> Config:
         """Give a copy that takes its tokens from a login.
 
         Raises:

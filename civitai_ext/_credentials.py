@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from civitai_ext._config import Config
 from civitai_ext.errors import ConfigurationError
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from civitai_ext.oauth.logins import Login
 
 __all__ = ["with_login"]
+
+_LONG: Final = 32
 
 
 def with_login(config: Config, token: str | Literal[False] | None, auth: Login | str | None) -> Config:
@@ -31,15 +33,27 @@ def with_login(config: Config, token: str | Literal[False] | None, auth: Login |
         raise ConfigurationError("Both `token` and `auth` say who is asking", hint="Give one of them.")
     from civitai_ext.oauth.logins import Login
 
-    login = Login.stored(auth) if isinstance(auth, str) else auth
+    if isinstance(auth, Login):
+        return config.with_login(auth)
+    if not isinstance(auth, str):
+        raise ConfigurationError(
+            f"`auth` takes a Login or the name of an account, and this is of the type {type(auth).__name__}"
+        )
+    login = Login.stored(auth)
     if login is None:
-        raise ConfigurationError(f"Nobody is logged in as {auth!r}", hint="Log in with `civitai_ext.oauth.login`.")
+        # A long one is not repeated: it may be an API key.
+        name = repr(auth) if len(auth) < _LONG else "that"
+        raise ConfigurationError(
+            f"Nobody is logged in as {name}",
+            hint="Log in with `civitai_ext.oauth.login`; an API key is given as `token`.",
+        )
     return config.with_login(login)
 
 
 def _with_default(config: Config) -> Config:
     """Use the stored login of the default account, if it is one for the hosts of this client."""
-    from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, default_store
+    from civitai_ext.oauth.file_store import default_store
+    from civitai_ext.oauth.stores import DEFAULT_ACCOUNT
 
     try:
         store = default_store()

@@ -18,6 +18,8 @@ _PRIVATE: Final = 0o600
 _SHORTEST_PAUSE: Final = 0.001  # seconds
 _LONGEST_PAUSE: Final = 0.05
 
+_held: Final[set[int]] = set()
+
 
 def try_lock(path: Path, mode: int = 0o666) -> int | None:
     """Give the open file whose lock is held now; None if somebody else holds it.
@@ -38,6 +40,7 @@ def try_lock(path: Path, mode: int = 0o666) -> int | None:
             # Whoever held it may have removed it in between; then others lock another file of this name.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file), path.stat()):
+                    _held.add(file)
                     return file
         except BaseException:
             os.close(file)
@@ -64,15 +67,19 @@ def lock(path: Path, timeout: float) -> int:
         sleep(min(pause, left))
         pause = min(pause * 2, _LONGEST_PAUSE)
     with contextlib.suppress(OSError):  # it is for messages, and may be all that the disk has no room for
-        if hasattr(os, "fchmod"):  # whatever the umask made of it
-            os.fchmod(file, _PRIVATE)
-        os.ftruncate(file, 0)
-        os.write(file, str(os.getpid()).encode())
+        if os.fstat(file).st_nlink == 1:  # else somebody may have linked a file of ours here, to be overwritten
+            if hasattr(os, "fchmod"):  # whatever the umask made of it
+                os.fchmod(file, _PRIVATE)
+            os.ftruncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
     return file
 
 
 def unlock(path: Path, file: int) -> None:
     """Let others have it, and remove the file."""
+    if file not in _held:  # it is the lock of the process that this one was forked from
+        return
+    _held.remove(file)
     if os.name == "nt":  # a file that is open cannot be removed there
         os.close(file)
     with contextlib.suppress(OSError):  # it is a lock all the same, for whoever comes next
@@ -96,6 +103,17 @@ def _locked(file: int) -> bool:
             return False
         raise
     return True
+
+
+def _let_go() -> None:
+    """Leave the locks to the process that this one was forked from. They would outlive it while the files are open."""
+    for file in _held:
+        os.close(file)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _holder(path: Path) -> str:

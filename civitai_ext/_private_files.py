@@ -50,6 +50,7 @@ def read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     try:
+        _check(path, os.fstat(file), stat.S_IFREG)  # in a folder that others write to it may be another one by now
         return os.read(file, _LONGEST)
     finally:
         os.close(file)
@@ -84,7 +85,7 @@ def replace(path: Path, by: Path) -> None:
 
 
 def make_folder(folder: Path, belongs: Callable[[str], bool]) -> None:
-    """Make a folder for such files. One that is there and that others can look into is closed to them.
+    """Make a folder for such files, and those it is in. One that is there and others can look into is closed to them.
 
     It is left open if there is anything else in it: it may be a folder such as `/tmp`.
 
@@ -96,7 +97,11 @@ def make_folder(folder: Path, belongs: Callable[[str], bool]) -> None:
         OSError: It cannot be made, belongs to another user, or is no folder.
     """
     try:
-        folder.mkdir(_FOLDER, parents=True)
+        folder.mkdir(_FOLDER)
+    except FileNotFoundError:
+        make_folder(folder.parent, belongs)  # those that `mkdir` makes on its way get the rights that the umask leaves
+        make_folder(folder, belongs)
+        return
     except FileExistsError:
         status = folder.stat()
         _check(folder, status, stat.S_IFDIR)

@@ -8,6 +8,7 @@
 FastAPI is Starlette, so the same works there. What matters for any other framework, too:
 
 - what `sign_in` gives is kept in the visitor's own session until they come back: it ties the answer to this browser;
+- it is kept there by its state, so that several tabs, and whatever else leads to the callback, do not disturb it;
 - the session gets a new name then, so that nobody can know it from before;
 - tokens stay on the server, in a store, and no cookie holds one. Several processes can share the store.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -31,6 +33,8 @@ from civitai_ext import AsyncCivitai, errors
 from civitai_ext.oauth import AsyncApp, FileStore, Login, Scope, SignIn, TokenStore, logout
 
 COOKIE = "session"
+MOST_ATTEMPTS = 5  # that one visitor may have begun
+logger = logging.getLogger("sign_in")
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>Sign in with Civitai</title>{}"
 
 
@@ -74,13 +78,16 @@ class Site:
     async def sign_in(self, request: Request) -> Response:
         """Send the visitor to Civitai, and keep what their return is checked against."""
         attempt = self.app.sign_in(Scope.AI_SERVICES)
+        known = self.session(request)
+        attempts = [*known.get("attempts", {}).items(), (attempt.state, attempt.to_dict())]
         response = RedirectResponse(attempt.url, 303)
-        self.begin(response, {"sign_in": attempt.to_dict()}, request)
+        self.begin(response, known | {"attempts": dict(attempts[-MOST_ATTEMPTS:])}, request)
         return response
 
     async def callback(self, request: Request) -> Response:
         """Take the visitor back: with a code for tokens, or with the reason why there is none."""
-        attempt = self.session(request).pop("sign_in", None)
+        attempts = self.session(request).get("attempts", {})
+        attempt = attempts.pop(request.query_params.get("state"), None)
         if attempt is None:
             return page("<p>Nobody is signing in here. <a href=/sign-in>Try again</a>", 400)
         # Behind a proxy the request may name another host than the browser did; the query is what counts.
@@ -92,10 +99,12 @@ class Site:
             return page("<p>You did not allow it. <a href=/>Back</a>", 403)
         except errors.LoginFailed as error:
             return page(f"<p>{html.escape(str(error))} <a href=/sign-in>Try again</a>", 400)
+        if not isinstance(user.id, int):
+            return page("<p>Civitai did not say who you are. <a href=/sign-in>Try again</a>", 502)
         account = str(user.id)
         await asyncio.to_thread(Login, self.app, tokens, store=self.store, account=account, username=str(user.username))
         response = RedirectResponse("/", 303)
-        self.begin(response, {"account": account}, request)
+        self.begin(response, {"account": account, "attempts": attempts}, request)
         return response
 
     async def sign_out(self, request: Request) -> Response:
@@ -108,6 +117,11 @@ class Site:
             except errors.CivitaiError as error:
                 return page(f"<p>You are signed out here. {html.escape(str(error))}")
         return RedirectResponse("/", 303)
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """Answer where Civitai does not, or not as it should. What is wrong is for the log, and not for visitors."""
+        logger.error("%s failed: %s", request.url.path, error)
+        return page("<p>That did not work just now. <a href=/>Try again later</a>", 502)
 
     def login(self, account: str) -> Login | None:
         """Find the login of an account."""
@@ -139,7 +153,7 @@ class Site:
             Route("/callback", self.callback),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
-        return Starlette(routes=routes, lifespan=lifespan)
+        return Starlette(routes=routes, lifespan=lifespan, exception_handlers={errors.CivitaiError: self.failed})
 
 
 def page(content: str, status: int = 200) -> Response:

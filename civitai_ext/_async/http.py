@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
@@ -42,6 +43,13 @@ _READ_DIRECTLY: Final = 8 * 1024 * 1024
 which cannot be used again then.
 """
 _READ: Final = 1024 * 1024
+
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The environment variables that name other certificates than the usual ones."""
+
+_PROXIES: Final = ("http", "https", "socks5", "socks5h")
+# A proxy of the environment would be another machine, and what goes there is not encrypted.
+_ON_THIS_MACHINE: Final = ("http://localhost", "http://*.localhost", "http://127.0.0.1", "http://[::1]")
 
 # With these no connection was made, so the service knows nothing of the request.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -122,6 +130,7 @@ class AsyncStream:
         except httpx.HTTPError as error:
             failure = self._cut(error)
         if failure is not None:
+            body, chunk = bytearray(), b""  # else they were kept with the error
             raise failure
         return Response(self.status, self.headers, bytes(body))
 
@@ -145,7 +154,8 @@ class AsyncHttp:
     """Sends requests over connections that are kept open between them. The first request makes the client.
 
     Redirects are not followed, cookies are not kept, and no credential is taken from a netrc file. Proxies and
-    certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`…) unless they are given.
+    certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`…) unless they are given. Servers
+    on this machine are asked without those proxies.
 
     Args:
         timeout: How many seconds the service may be silent before a request is given up.
@@ -168,7 +178,7 @@ class AsyncHttp:
         self._timeout = timeout
         self._transport = transport
         self._verify = verify
-        self._proxy = proxy
+        self._proxy = None if proxy is None else _proxy_url(proxy)
         self._hangup = AsyncHangup()
         self._client = AsyncLazy(self._make)
         self._cache = None if cache is False else AsyncLazy(lambda: self._make_cache(cache))
@@ -178,7 +188,7 @@ class AsyncHttp:
             verify = self._verify
             if verify is True and self._transport is None:
                 # Else the library makes one for every proxy of the environment, and loads the certificates each time.
-                verify = httpx.create_ssl_context()
+                verify = _certificates(*(os.environ.get(name) for name in _CERTIFICATES))
             elif isinstance(verify, (str, os.PathLike)):
                 path = Path(verify)
                 directory, file = (str(path), None) if path.is_dir() else (None, str(path))
@@ -187,13 +197,17 @@ class AsyncHttp:
                 transport=self._transport,
                 verify=verify,
                 proxy=self._proxy,
+                mounts=dict.fromkeys(_ON_THIS_MACHINE) if self._transport is None and self._proxy is None else None,
                 follow_redirects=False,
                 # A session cookie would be a second credential, and would make one request depend on another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 event_hooks={"request": [self._hangup.follow]},
             )
+        except httpx.InvalidURL:  # what it says of a proxy of the environment may be a part of a password
+            failure = ConfigurationError("The HTTP client cannot be set up: a proxy in the environment is no URL")
         except (ImportError, ValueError, OSError) as error:
             raise ConfigurationError(f"The HTTP client cannot be set up: {public_text(str(error))}") from error
+        raise failure
 
     def _make_cache(self, cache: bool | str | os.PathLike[str]) -> AsyncCache:
         from civitai_ext._cache import AsyncCache, file_for  # loaded here: few use it
@@ -308,6 +322,26 @@ class AsyncHttp:
             await client.aclose()
 
 
+@functools.cache
+def _certificates(*named: str | None) -> ssl.SSLContext:
+    """Load the usual certificates, once: it takes longer than most requests, and each renewal of a login needs them."""
+    return httpx.create_ssl_context()
+
+
+def _proxy_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in _PROXIES and parts.hostname and parts.port != 0:
+            return url
+    except (ValueError, TypeError, AttributeError):
+        pass
+    # It is not quoted: there may be a password in it.
+    raise ConfigurationError(
+        "proxy is not the URL of a proxy",
+        hint=f"It looks like http://proxy.example:3128, and begins with one of {', '.join(_PROXIES)}.",
+    )
+
+
 def _failure(error: Exception, url: str) -> CivitaiError:
     """The exception for a request that got no answer."""
     try:
@@ -343,5 +377,7 @@ def _reason(error: Exception) -> str:
 
 
 def _with_cause(failure: CivitaiError, error: Exception) -> CivitaiError:
-    failure.__cause__ = _root(error)
+    cause = _root(error)
+    # The variables of the functions that it went through hold the whole request.
+    failure.__cause__ = None if cause is None else cause.with_traceback(None)
     return failure

@@ -51,9 +51,9 @@ from civitai_ext.errors import (
 from civitai_ext.oauth.answers import meant, moment_of, tokens_of
 from civitai_ext.oauth.devices import DeviceCode, DevicePolling, device_code_of
 from civitai_ext.oauth.id_tokens import claims_in, require_joserfc
-from civitai_ext.oauth.scopes import Scope, Scopes, asked_scopes
+from civitai_ext.oauth.scopes import Scope, Scopes
 from civitai_ext.oauth.settings import AppSettings, other_redirect_uri
-from civitai_ext.oauth.signing_in import Pkce, SignIn, authorize_url, code_in
+from civitai_ext.oauth.signing_in import Pkce, SignIn, asked_scopes, authorize_url, code_in
 from civitai_ext.oauth.tokens import Tokens
 
 __all__ = ["App"]
@@ -66,6 +66,11 @@ class App:
 
     It keeps its connections open between calls: use it in a `with` block, or call `close` when done. It can be used
     for any number of logins at the same time.
+
+        with App("your-client-id", "http://127.0.0.1/callback") as app:
+            sign_in = app.sign_in("AIServices")
+            print("Open", sign_in.url)
+            tokens = app.exchange(input("Where did the browser come back to? "), sign_in)
 
     Args:
         client_id: Its id, from https://civitai.com/user/account.
@@ -206,10 +211,11 @@ class App:
         """
         if id_token:
             require_joserfc()
+        back = self.redirect_uri if redirect_uri is None else other_redirect_uri(redirect_uri, self.redirect_uri)
         return SignIn.new(
             client_id=self.client_id,
             auth_url=self.config.auth_url,
-            redirect_uri=other_redirect_uri(redirect_uri or self.redirect_uri, self.redirect_uri),
+            redirect_uri=back,
             scopes=asked_scopes(scopes),
             id_token=id_token,
         )
@@ -309,7 +315,8 @@ class App:
         try:
             return device_code_of(self._decode(request, response), self.config, obtained_at=asked_at)
         except ValueError as error:
-            raise self._useless(request, response, error) from None
+            problem = str(error)
+        raise self._useless(request, response, problem)
 
     def wait_for_device(self, code: DeviceCode, *, timeout: float | None = None) -> Tokens:
         """Wait until somebody allowed it on another device.
@@ -368,7 +375,7 @@ class App:
             body=TokenRequest(grant_type="refresh_token", **self._credentials(), refresh_token=token)
         )
         asked_at = datetime.now(UTC)
-        with meant(renewing=True):
+        with meant(logged_in=True):
             response = self.transport.send(request)
         return self._tokens(
             request, response, asked_at, scopes=None if known is None else known.scopes, refresh_token=token
@@ -391,7 +398,7 @@ class App:
         request = revoke_token.request(
             body=RevokeRequest(token=_a_token(token), token_type_hint=hint, **self._credentials())
         )
-        with meant(renewing=True):
+        with meant(logged_in=True):
             self._call(attrs.evolve(request, idempotent=True))
 
     def userinfo(self, token: Tokens | str) -> UserInfo:
@@ -404,10 +411,10 @@ class App:
             AuthenticationError: It is expired, revoked or of another kind.
             ScopeMissing: It may not be asked that.
         """
-        given = _a_token(token.access_token if isinstance(token, Tokens) else token)
+        token = _a_token(token.access_token if isinstance(token, Tokens) else token)
         try:
             return self._call(
-                get_user_info.request(), transport=self.transport.with_options(config=self.config.with_token(given))
+                get_user_info.request(), transport=self.transport.with_options(config=self.config.with_token(token))
             )
         except AuthenticationError as error:
             error.hint = (
@@ -429,7 +436,7 @@ class App:
         self._require_secret("Asking about a token")
         given = _a_token(token.access_token if isinstance(token, Tokens) else token)
         request = introspect_token.request(body=IntrospectRequest(token=given, **self._credentials()))
-        with meant(renewing=True):
+        with meant(logged_in=True):
             return self._call(attrs.evolve(request, idempotent=True))
 
     # ------------------------------------------------------------------------------------------- the service
@@ -481,15 +488,17 @@ class App:
         scopes: Scope | None = None,
         refresh_token: str | None = None,
     ) -> Tokens:
-        answer = self._decode(request, response)
         try:
-            return tokens_of(answer, obtained_at=asked_at, scopes=scopes, refresh_token=refresh_token)
+            return tokens_of(
+                self._decode(request, response), obtained_at=asked_at, scopes=scopes, refresh_token=refresh_token
+            )
         except ValueError as error:
-            raise self._useless(request, response, error) from None
+            problem = str(error)
+        raise self._useless(request, response, problem)  # out here, so that it does not keep the answer
 
-    def _useless(self, request: Request[Any], response: Response, problem: ValueError) -> UnexpectedResponse:
+    def _useless(self, request: Request[Any], response: Response, problem: str) -> UnexpectedResponse:
         return UnexpectedResponse(
-            str(problem),
+            problem,
             status=response.status,
             media_type=response.media_type,
             method=request.method,

@@ -15,7 +15,7 @@ from civitai_api.runtime import Request, Response, UnexpectedAnswer
 from civitai_ext._answers import error_for, unexpected
 from civitai_ext._backoff import RetryPolicy, delay_after, is_throttled, pause_after
 from civitai_ext._cache import may_be_kept
-from civitai_ext._config import Config, Secret, origin_of
+from civitai_ext._config import Config, Secret, SecretBytes, origin_of
 from civitai_ext._lazy import closed
 from civitai_ext._limiter import Limiter, Turn
 from civitai_ext._options import checked_headers
@@ -38,6 +38,7 @@ T = TypeVar("T")
 logger: Final = logging.getLogger("civitai_ext")
 
 _FORM: Final = "application/x-www-form-urlencoded"
+_BEARER: Final = "Bearer "
 
 
 class Transport:
@@ -149,16 +150,12 @@ class Transport:
             login.accepted(token)
             return result
         token = login.given(Outcome.of(login.renewal(refused=token)))
-        try:
-            result = attempt(self._headers(token))
-        except AuthenticationError:
-            login.can_be_renewed(token)
-            raise
+        result = attempt(self._headers(token))
         login.accepted(token)
         return result
 
     def _headers(self, token: Secret | None) -> dict[str, str]:
-        return self.user_agent | ({} if token is None else {"authorization": f"Bearer {token}"})
+        return self.user_agent | ({} if token is None else {"authorization": Secret(f"{_BEARER}{token}")})
 
     def send(
         self,
@@ -347,7 +344,8 @@ class Transport:
         logger.debug("%s %s: %d in %.3f s", request.method, public_url(url), response.status, monotonic() - began)
         if response.status < 400 or response.status in request.answers:
             return response
-        secrets = self.config.secrets
+        # A login may have other tokens by now than the one that was sent.
+        secrets = [*self.config.secrets, headers.get("authorization", "").removeprefix(_BEARER)]
         if request.media_type == _FORM and isinstance(content, bytes):
             secrets += secrets_in(content)
         return error_for(
@@ -377,6 +375,8 @@ class Transport:
 
 def _body_of(request: Request[Any]) -> bytes | None:
     try:
-        return request.content
+        content = request.content
+        # Crash reports list the variables of every function that an error went through.
+        return SecretBytes(content) if content is not None and request.media_type == _FORM else content
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"What {request.operation} is to send is nothing for JSON: {error}") from None

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from civitai_ext._async.oauth_app import AsyncApp as AsyncApp
     from civitai_ext._sync.oauth_app import App as App
     from civitai_ext.oauth.devices import DeviceCode as DeviceCode
+    from civitai_ext.oauth.file_store import FileStore as FileStore
     from civitai_ext.oauth.interactive import login as login
     from civitai_ext.oauth.interactive import logout as logout
+    from civitai_ext.oauth.keyring_store import KeyringStore as KeyringStore
     from civitai_ext.oauth.logins import Login as Login
     from civitai_ext.oauth.scopes import Scope as Scope
     from civitai_ext.oauth.signing_in import Pkce as Pkce
     from civitai_ext.oauth.signing_in import SignIn as SignIn
-    from civitai_ext.oauth.stores import FileStore as FileStore
-    from civitai_ext.oauth.stores import KeyringStore as KeyringStore
     from civitai_ext.oauth.stores import MemoryStore as MemoryStore
     from civitai_ext.oauth.stores import TokenStore as TokenStore
     from civitai_ext.oauth.tokens import StoredLogin as StoredLogin
@@ -55,8 +55,8 @@ _WHERE = {
     "App": "_sync.oauth_app",
     "AsyncApp": "_async.oauth_app",
     "DeviceCode": "oauth.devices",
-    "FileStore": "oauth.stores",
-    "KeyringStore": "oauth.stores",
+    "FileStore": "oauth.file_store",
+    "KeyringStore": "oauth.keyring_store",
     "Login": "oauth.logins",
     "MemoryStore": "oauth.stores",
     "Pkce": "oauth.signing_in",

@@ -30,6 +30,9 @@ _LIFETIME: Final = 3600.0
 
 _LONGEST_LIFETIME: Final = 10 * 365 * 24 * 3600.0
 
+_LONGEST_TOKEN: Final = 8192
+"""Characters. No server takes a header with more."""
+
 _CLIENT_REFUSED: Final = ("invalid_client", "unauthorized_client")
 _HINTS: Final[Mapping[str, str]] = {
     "invalid_grant": "A code works once, within five minutes, and only for the attempt that it was given to: log in "
@@ -76,6 +79,8 @@ def _token(value: Any, what: str) -> str:
     # What else is in it could not be sent in a header.
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(f"there is no {what} in it")
+    if len(value) > _LONGEST_TOKEN:
+        raise ValueError(f"the {what} in it is too long to be sent")
     return value
 
 
@@ -109,16 +114,16 @@ def is_passing(error: ApiError) -> bool:
 
 
 @contextmanager
-def meant(*, renewing: bool = False) -> Iterator[None]:
+def meant(*, logged_in: bool = False) -> Iterator[None]:
     """Raise what errors of the accounts service mean to whoever logs in, where they mean more than they say.
 
     Args:
-        renewing: Whether somebody is logged in, and to stay so. Only what ends that means more then.
+        logged_in: Whether somebody is logged in already. Only what ends that means more then.
     """
     try:
         yield
     except ApiError as error:
-        meaning = _renewing(error) if renewing else _logging_in(error)
+        meaning = _logged_in(error) if logged_in else _logging_in(error)
         if meaning is None:
             raise
         raise meaning from error
@@ -138,7 +143,7 @@ def _logging_in(error: ApiError) -> CivitaiError | None:
     return LoginFailed(f"The accounts service refused to log anybody in: {said}", code=code, hint=_HINTS.get(code))
 
 
-def _renewing(error: ApiError) -> CivitaiError | None:
+def _logged_in(error: ApiError) -> CivitaiError | None:
     if error.code in _CLIENT_REFUSED:
         return _client_refused(error)
     if error.code != "invalid_grant":

@@ -30,6 +30,7 @@ _INTERVAL: Final = 5.0
 _SLOWER: Final = 5.0
 _LONGEST_INTERVAL: Final = 60.0
 _LONGEST_CODE: Final = 40
+_LONGEST_PAGE: Final = 2000
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +64,7 @@ def device_code_of(answer: DeviceAuthorization, config: Config, *, obtained_at: 
     page, whole = text(answer.verification_uri), text(answer.verification_uri_complete)
     if not secret or not shown or len(shown) > _LONGEST_CODE:
         raise ValueError("there are no codes in it")
-    if not config.may_be_fetched(page):
+    if not config.may_be_fetched(page) or len(page) > _LONGEST_PAGE:
         raise ValueError("there is no address in it for entering the code")
     return DeviceCode(
         user_code=shown,

@@ -75,7 +75,7 @@ def claims_in(
     header = JWSRegistry(algorithms=[_ALGORITHM], strict_check_header=False)
     problem: str
     try:
-        claims = jwt.decode(id_token, KeySet(list(_usable(keys))), algorithms=[_ALGORITHM], registry=header).claims
+        claims = jwt.decode(id_token, KeySet(list(_usable(keys))), registry=header).claims
         expected.validate(claims)
     except JoseError as error:
         problem = error.description or error.error

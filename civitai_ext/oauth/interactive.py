@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import webbrowser
@@ -14,15 +15,17 @@ from urllib.parse import urlsplit
 import attrs
 
 from civitai_ext._arguments import a_silence
+from civitai_ext._config import TOKEN_VARIABLES, is_loopback
 from civitai_ext._reading import printable, text
 from civitai_ext._sync.oauth_app import App
 from civitai_ext.errors import CivitaiError, ConfigurationError, LoginFailed, TokenStoreError
+from civitai_ext.oauth.file_store import default_store
 from civitai_ext.oauth.logins import Login
 from civitai_ext.oauth.loopback import Loopback
-from civitai_ext.oauth.scopes import Scope, Scopes, asked_scopes
+from civitai_ext.oauth.scopes import Scope, Scopes
 from civitai_ext.oauth.settings import AppSettings
-from civitai_ext.oauth.signing_in import SignIn, code_in
-from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore, default_store
+from civitai_ext.oauth.signing_in import SignIn, asked_scopes, code_in
+from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ Tell = Callable[[str], object]
 _REDIRECT_URI: Final = "http://127.0.0.1/callback"
 _END_BY_HAND: Final = "It may still be valid: end it at https://civitai.com/user/account."
 _BROWSER_SECONDS: Final = 2.0
+_LONGEST_NAME: Final = 200
 # They would take the terminal from the program, and most cannot show the page.
 _CONSOLE_BROWSERS: Final = frozenset({"browsh", "elinks", "links", "links2", "lynx", "w3m", "www-browser"})
 
@@ -74,7 +78,7 @@ def login(
         LoginTimeout: Nobody allowed it in time.
         LoginFailed: Something else came in between.
         TokenStoreError: The login cannot be stored, which is found out before anybody is asked.
-        ConfigurationError: An argument cannot be used.
+        ConfigurationError: An argument cannot be used, or a login for other hosts would be replaced.
         CivitaiError: The service did not answer, or with another error.
 
     >>> from civitai_ext.oauth import MemoryStore
@@ -90,9 +94,9 @@ def login(
             return login(own, scopes, account=account, store=store, method=method, timeout=timeout, tell=tell)
     if not isinstance(app, App):
         raise ConfigurationError("app is no App", hint="It takes one, or the id of an OAuth client.")
-    store = default_store() if store is None else store
+    store = _store(store)
     attempt = _Attempt(app, asked_scopes(scopes), account, store, a_silence(timeout), _show if tell is None else tell)
-    store.check(account)
+    attempt.check_store()
     if method == "paste":
         return attempt.by_pasting()
     if method == "device":
@@ -124,7 +128,7 @@ def logout(
     >>> logout(store=MemoryStore())
     False
     """
-    store = default_store() if store is None else store
+    store = _store(store)
     with store.lock(account):  # nobody may get the next pair meanwhile, which would not be revoked
         try:
             stored = store.load(account)
@@ -148,6 +152,14 @@ def logout(
         finally:
             store.delete(account)
     return True
+
+
+def _store(store: TokenStore | None) -> TokenStore:
+    if store is None:
+        return default_store()
+    if not isinstance(store, TokenStore):
+        raise ConfigurationError("store is no TokenStore", hint="It takes one, such as FileStore(), or None.")
+    return store
 
 
 @attrs.frozen
@@ -201,9 +213,10 @@ class _Attempt:
 
     def _keep(self, tokens: Tokens) -> Login:
         """Store what was given, in place of what there was."""
-        before = self._before()
+        username = self._username(tokens)
+        done = Login(self.app, store=self.store, account=self.account)
         try:
-            done = Login(self.app, tokens, store=self.store, account=self.account, username=self._username(tokens))
+            before = done.replace(tokens, username)
         except Exception:
             with _as_far_as_it_goes():
                 self.app.revoke(tokens)  # nobody will ever use them
@@ -211,23 +224,34 @@ class _Attempt:
         if before is not None:
             with _as_far_as_it_goes():
                 _revoke(before, self.app if _is_of(self.app, before) else None)
-        self.tell(f"Logged in as {done.username}." if done.username else "Logged in.")
+        self.tell(f"Logged in as {username}." if username else "Logged in.")
         missing = Scope(0) if tokens.scopes is None else self.scopes & ~tokens.scopes
         if missing:
             self.tell(f"Not granted, though asked for: {', '.join(missing.names)}.")
+        variable = next((name for name in TOKEN_VARIABLES if os.environ.get(name, "").strip()), None)
+        if variable is not None:
+            self.tell(f"Clients without `auth` go on using {variable}, which is set.")
         return done
 
-    def _before(self) -> StoredLogin | None:
+    def check_store(self) -> None:
+        """Find out whether the login can be stored, and replaces nothing that is worth more."""
+        self.store.check(self.account)
         try:
-            return self.store.load(self.account)
+            before = self.store.load(self.account)
         except TokenStoreError:
-            return None  # it is replaced, whatever it is
+            return  # it is replaced, whatever it is
+        here = self.app.config.auth_url
+        if before is not None and before.auth_url != here and not is_loopback(urlsplit(before.auth_url).hostname or ""):
+            raise ConfigurationError(
+                f"The login {self.account!r} is for {before.auth_url}, and would be replaced by one for {here}",
+                hint="Give another `account`, or log out first.",
+            )
 
     def _username(self, tokens: Tokens) -> str | None:
         if tokens.scopes is not None and Scope.USER_READ not in tokens.scopes:
             return None
         try:
-            return printable(text(self.app.userinfo(tokens).username)) or None
+            return printable(text(self.app.userinfo(tokens).username))[:_LONGEST_NAME] or None
         except CivitaiError as error:
             logger.debug("who logged in is not known: %s", error)
             return None

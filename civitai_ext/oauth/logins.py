@@ -27,7 +27,8 @@ import attrs
 from civitai_ext._config import Secret
 from civitai_ext._signal import Outcome
 from civitai_ext.errors import CivitaiError, ConfigurationError, ConnectionFailed, LoginExpired, TokenStoreError
-from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, MemoryStore, TokenStore, default_store
+from civitai_ext.oauth.file_store import default_store
+from civitai_ext.oauth.stores import DEFAULT_ACCOUNT, MemoryStore, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Login:
         self._lock = threading.Lock()
         self._known: StoredLogin | None = None
         self._unsaved = False
+        self._behind: Secret | None = None  # the token in the store, where the next one could not be stored
         self._renewal: Future[Tokens | CivitaiError] | None = None
         self._process = os.getpid()
         self._again_at = 0.0
@@ -98,10 +100,7 @@ class Login:
         self._renewed: Secret | None = None
         self._said = False
         if tokens is not None:
-            login = self._described(tokens, username)
-            with self.store.lock(account):
-                self.store.save(account, login)
-            self._known = login
+            self.replace(tokens, username)
 
     @classmethod
     def stored(
@@ -155,6 +154,28 @@ class Login:
         login._known = known
         return login
 
+    def replace(self, tokens: Tokens, username: str | None = None) -> StoredLogin | None:
+        """Store what somebody who logged in was just given, in place of what there was, which is given back.
+
+        That may still be valid: see `App.revoke`.
+
+        Args:
+            tokens: The tokens.
+            username: Whose they are, if that is known.
+
+        Raises:
+            TokenStoreError: The tokens cannot be stored.
+        """
+        login = self._described(tokens, username)
+        with self.store.lock(self.account):  # what somebody else is about to get goes first, and is replaced too
+            try:
+                before = self.store.load(self.account)
+            except TokenStoreError:
+                before = None
+            self.store.save(self.account, login)
+        self._known, self._unsaved = login, False
+        return before
+
     @property
     def username(self) -> str | None:
         """Whose login it is; None if that is not known."""
@@ -179,7 +200,7 @@ class Login:
 
         Raises:
             LoginExpired: It cannot be renewed: log in again.
-            ApiError, ConnectionFailed: It could not be renewed now; nothing is lost.
+            ApiError, ConnectionFailed: It could not be renewed now; the next call tries it again.
             TokenStoreError: What is stored cannot be read, or the store cannot be written to.
         """
         return self.given(Outcome.of(self.renewal()))
@@ -205,11 +226,11 @@ class Login:
         Args:
             refused: An access token that a service has refused, and that is not to be given again.
         """
+        if self._process != os.getpid():  # a forked child has neither the thread that was at it nor who holds this
+            self._process, self._lock, self._renewal = os.getpid(), threading.Lock(), None
         with self._lock:
-            if self._process != os.getpid():  # a child of `os.fork` does not have the thread that was at it
-                self._process, self._renewal = os.getpid(), None
             if self._renewal is not None and not self._renewal.done():
-                return self._renewal
+                return self._meanwhile(refused) or self._renewal
             future: Future[Tokens | CivitaiError] = Future()
             future.set_running_or_notify_cancel()  # else a task that is canceled would cancel it for all
             if self._known is not None and not self._is_due(self._known.tokens, refused):
@@ -220,7 +241,15 @@ class Login:
                 threading.Thread(target=self._renew, args=(future, refused), name="civitai-login").start()
             except RuntimeError:  # while Python ends, there are no new threads
                 self._renew(future, refused)
-            return future
+            return self._meanwhile(refused) or future
+
+    def _meanwhile(self, refused: str | None) -> Future[Tokens | CivitaiError] | None:
+        """Give the old tokens while the next ones are on their way: as long as they work, nobody waits."""
+        if self._known is None or self._known.tokens.access_token == refused or _is_over(self._known.tokens):
+            return None
+        future: Future[Tokens | CivitaiError] = Future()
+        future.set_result(self._known.tokens)
+        return future
 
     def given(self, outcome: Tokens | CivitaiError) -> Secret:
         """Give the token of what `renewal` came to.
@@ -281,20 +310,31 @@ class Login:
         try:
             outcome = self._under_lock(refused)
         except CivitaiError as error:
-            outcome = error
+            outcome = self._after(error, refused)
         except BaseException as error:  # whatever a store of somebody's own raises must not leave others waiting
-            outcome = TokenStoreError(f"The login {self.account!r} cannot be used: {type(error).__name__}")
-            outcome.__cause__ = error
+            problem = TokenStoreError(f"The login {self.account!r} cannot be used: {type(error).__name__}")
+            problem.__cause__ = error
+            outcome = self._after(problem, refused)
         if isinstance(outcome, LoginExpired) and not self._said:
             self._said = True
             logger.warning("%s", outcome)
         future.set_result(outcome)
 
+    def _after(self, error: CivitaiError, refused: str | None) -> Tokens | CivitaiError:
+        """Go on with the old token after renewing it failed, as long as it works."""
+        known = self._known
+        if isinstance(error, LoginExpired) or known is None or refused is not None or _is_over(known.tokens):
+            if isinstance(error, TokenStoreError) and isinstance(error.__cause__, TimeoutError):
+                # Whoever has the lock waits for an answer of the service, and that passes.
+                return ConnectionFailed(error.message, sent=False, hint=error.hint)
+            return error
+        logger.warning("The login %r could not be renewed yet: %s", self.account, error)
+        self._again_at = monotonic() + _PAUSE
+        return known.tokens
+
     def _under_lock(self, refused: str | None) -> Tokens:
         with self.store.lock(self.account):
-            if self._unsaved and self._known is not None:
-                self._save(self._known)
-            known = self._known if self._unsaved else self.store.load(self.account)
+            known = self._newest()
             if known is None and self._owner is None:
                 ended = self._known is not None
                 self._known = None
@@ -310,6 +350,20 @@ class Login:
                     return known.tokens
             return self._renewed_with(known, refused)
 
+    def _newest(self) -> StoredLogin | None:
+        """Give what is stored, unless that is behind what could not be stored, which is stored then."""
+        if not self._unsaved or self._known is None:
+            return self.store.load(self.account)
+        try:
+            stored = self.store.load(self.account)
+        except TokenStoreError:
+            return self._known
+        if self._behind != (None if stored is None else stored.tokens.access_token):
+            self._unsaved = False  # somebody logged in or out meanwhile
+            return stored
+        self._save(self._known)
+        return self._known
+
     def _renewed_with(self, known: StoredLogin | None, refused: str | None) -> Tokens:
         try:
             self.store.check(self.account)
@@ -318,18 +372,16 @@ class Login:
             assert known is not None  # noqa: S101 - tells the type checker
             return self._ended(known, refused, error)
         except CivitaiError as error:
-            if known is not None and refused is None and not _is_over(known.tokens):
-                logger.warning("The login %r could not be renewed yet: %s", self.account, error)
-                self._again_at = monotonic() + _PAUSE
-                return known.tokens
             if isinstance(error, ConnectionFailed):
                 error.sent = False  # of the request that needs the token, nothing was sent
-            error.add_note(f"The login {self.account!r} could not be renewed now. It is not lost.")
+            error.add_note(f"The login {self.account!r} could not be renewed now. The next call tries it again.")
             raise
         if tokens.scopes is None and known is not None:
             tokens = attrs.evolve(tokens, scopes=known.tokens.scopes)
         self._again_at, self._said = 0.0, False
         self._renewed = tokens.access_token
+        if not self._unsaved:
+            self._behind = None if known is None else known.tokens.access_token
         self._save(self._described(tokens, None if known is None else known.username))
         return tokens
 

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 
 # It serves one page to one person and takes nothing in, which needs no server beyond the standard library's.
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
@@ -36,6 +37,7 @@ _ATTEMPTS: Final = 10
 
 _LONGEST_TARGET: Final = 8192
 _MOST_CONNECTIONS: Final = 32
+_MOST_WAITING: Final = 128
 _IDLE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05
 _LAST_SECONDS: Final = 2.0
@@ -147,10 +149,15 @@ class Loopback:
         if isinstance(error, CivitaiError):
             self._decide(attrs.evolve(self._page, text=str(error)))
         self._decide(self._page)
-        if self._arrived.is_set():
+        if self.is_over:
             self._answered.wait(_LAST_SECONDS)
         for server in self._servers:
             server.stop()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the browser came."""
+        return self._arrived.is_set()
 
     def expect(self, state: str) -> None:
         """Take the browser that brings this state for the right one, and no other."""
@@ -170,7 +177,11 @@ class Loopback:
         deadline = time.monotonic() + timeout
         while not self._arrived.wait(max(0.0, min(_INTERRUPTIBLE_SECONDS, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
-                raise LoginTimeout(f"Nobody logged in within {timeout:g} seconds")
+                raise LoginTimeout(
+                    f"Nobody logged in within {timeout:g} seconds",
+                    hint="If the browser shows an error, see that the client has this id, this redirect URI and these "
+                    "scopes. Else try again; `timeout` says how many seconds to wait.",
+                )
         return self._callback or ""
 
     def succeed(self, text: str) -> None:
@@ -263,7 +274,7 @@ def _bind(addresses: Sequence[str], port: int) -> list[_Server]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = _MOST_CONNECTIONS
+    request_queue_size = _MOST_WAITING
     # On Windows it would let any other program listen on the same port, and be given the code.
     allow_reuse_address = os.name == "posix"
     allow_reuse_port = False
@@ -271,7 +282,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._open: set[Any] = set()
+        self._open: dict[Any, None] = {}  # the oldest first
         super().__init__((address, port), _Handler)
 
     def server_bind(self) -> None:
@@ -290,37 +301,42 @@ class _Server(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
-        for connection in list(self._open):  # browsers open some that they never use
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+        self._hang_up(list(self._open))  # browsers open some that they never use
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return len(self._open) < _MOST_CONNECTIONS
+        if self.loopback.is_over:  # the one that came waits for its answer
+            return len(self._open) < _MOST_CONNECTIONS
+        self._hang_up(list(self._open)[: 1 - _MOST_CONNECTIONS])  # else the silent ones could keep the right one out
+        return True
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
+        self._open[request] = None
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
+        self._open.pop(request, None)
         super().shutdown_request(request)
+
+    def _hang_up(self, connections: Sequence[Any]) -> None:
+        for connection in connections:
+            self._open.pop(connection, None)
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         logger.debug("a connection of a browser ended early: %s", type(sys.exception()).__name__)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
     timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
-        page = self.server.loopback._answer(self.path, self.headers)
+        loopback = cast("_Server", self.server).loopback
+        page = loopback._answer(self.path, self.headers)
         try:
             self._send(page)
         finally:
-            self.server.loopback._was_sent(page)
+            loopback._was_sent(page)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         # Called for what is no request at all, or no GET.

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator
 from enum import KEEP, IntFlag
 from typing import TypeAlias
 
-from civitai_ext.errors import InvalidRequest
-
-__all__ = ["Scope", "Scopes", "asked_scopes", "scopes_in"]
+__all__ = ["Scope", "Scopes", "scopes_in"]
 
 
 class Scope(IntFlag, boundary=KEEP):
@@ -171,20 +169,3 @@ def scopes_in(value: object) -> Scope | None:
     except ValueError:
         return None
     return found if int(found).bit_length() <= _MOST_BITS else None
-
-
-def asked_scopes(value: object) -> Scope:
-    """Read what somebody wants to ask for.
-
-    Raises:
-        InvalidRequest: It is no set of scopes, or nothing is in it.
-    """
-    try:
-        if isinstance(value, (bytes, bytearray)):
-            raise ValueError(f"{value!r} is no set of scopes, but bytes")
-        scopes = Scope.parse(value)
-    except ValueError as error:
-        raise InvalidRequest(f"scopes cannot be like that: {error}") from None
-    if not scopes:
-        raise InvalidRequest("No scope is asked for", hint="The least is Scope.USER_READ.")
-    return scopes

@@ -20,10 +20,10 @@ from civitai_api.oauth.api.authorization import authorize
 from civitai_ext._config import Secret, origin_of
 from civitai_ext._reading import printable
 from civitai_ext._redact import MASK, public_text, public_url
-from civitai_ext.errors import LoginDenied, LoginFailed
+from civitai_ext.errors import InvalidRequest, LoginDenied, LoginFailed
 from civitai_ext.oauth.scopes import Scope
 
-__all__ = ["Pkce", "SignIn", "authorize_url", "code_in"]
+__all__ = ["Pkce", "SignIn", "asked_scopes", "authorize_url", "code_in"]
 
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _OURS: Final = ("code", "state", "iss", "error", "error_description")
@@ -241,3 +241,20 @@ def _public(words: str, sign_in: SignIn) -> str:
             words = words.replace(secret, MASK)
     words = public_text(printable(words))
     return words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 1] + "…"
+
+
+def asked_scopes(value: object) -> Scope:
+    """Read what somebody wants to ask for.
+
+    Raises:
+        InvalidRequest: It is no set of scopes, or nothing is in it.
+    """
+    try:
+        if isinstance(value, (bytes, bytearray)):
+            raise ValueError(f"{value!r} is no set of scopes, but bytes")
+        scopes = Scope.parse(value)
+    except ValueError as error:
+        raise InvalidRequest(f"scopes cannot be like that: {error}") from None
+    if not scopes:
+        raise InvalidRequest("No scope is asked for", hint="The least is Scope.USER_READ.")
+    return scopes

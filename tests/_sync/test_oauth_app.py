@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import traceback
@@ -578,6 +579,16 @@ def test_no_error_repeats_a_secret(scripted: App, server: FaultServer, name: str
     assert not [secret for secret in NOBODY_SEES if secret in sent and secret in shown(caught.value)]
 
 
+def test_no_log_has_a_secret(scripted: App, server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.script(answer({**PAIR, **CODES, "device_code": REFRESH}))
+    for call in CALLS.values():
+        call(scripted)
+    assert f"POST {scripted.config.auth_url}/api/auth/oauth/token: 200" in caplog.text
+    ours = "".join(record.getMessage() for record in caplog.records if record.name != "asyncio")
+    assert not [secret for secret in NOBODY_SEES if secret in ours]
+
+
 @pytest.mark.parametrize("name", ["exchange", "refresh", "client_credentials", "start_device"])
 @pytest.mark.parametrize("trouble", [Answer(500), Answer(502), Reset(), Cut(), Answer(503)])
 def test_what_works_once_is_not_sent_again(scripted: App, server: FaultServer, name: str, trouble: Any) -> None:
@@ -682,6 +693,7 @@ def test_wrong_arguments(scripted: App, server: FaultServer, call: Call, message
         (lambda app: app.sign_in(None), "scopes"),
         (lambda app: app.sign_in(1, redirect_uri="http://127.0.0.1:5/other"), "Only the port"),
         (lambda app: app.sign_in(1, redirect_uri="https://evil.example/callback"), "Only the port"),
+        (lambda app: app.sign_in(1, redirect_uri=""), "redirect_uri"),
         (lambda app: app.authorize_url(1, "", Pkce.new()), "state"),
         (lambda app: app.authorize_url(1, None, Pkce.new()), "state"),
         (lambda app: app.authorize_url(1, "x", Pkce.new(), nonce=""), "nonce"),

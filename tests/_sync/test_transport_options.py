@@ -170,10 +170,11 @@ def test_what_sends_can_be_exchanged() -> None:
     assert seen == [f"{civitai.config.site_url}/api/v1/models/1"]
 
 
-def test_a_proxy_can_be_named(server: FaultServer) -> None:
-    with Civitai(False, site_url="http://civitai.invalid", proxy=server.url) as civitai:
+@pytest.mark.parametrize("url", ["http://civitai.invalid", "http://127.0.0.1:1"])
+def test_a_proxy_can_be_named(server: FaultServer, url: str) -> None:
+    with Civitai(False, site_url=url, proxy=server.url) as civitai:
         civitai.models.get(1)
-    assert server.received[0].target == "http://civitai.invalid/api/v1/models/1"
+    assert server.received[0].target == f"{url}/api/v1/models/1"
 
 
 def test_certificates_can_come_from_a_file_or_a_folder(server: FaultServer, tmp_path: Path) -> None:

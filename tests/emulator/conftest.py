@@ -10,8 +10,8 @@ import pytest
 
 from civitai_ext.emulator import Emulator
 
-# Without certificates, as nothing is called by https: to load them takes longer than most tests.
-_BARE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Nothing is encrypted here, and loading certificates takes longer than most tests."""
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture
 def anonymous(emulator: Emulator) -> Iterator[httpx.Client]:
     """A client without a credential."""
-    with httpx.Client(base_url=emulator.url, verify=_BARE) as client:
+    with httpx.Client(base_url=emulator.url, verify=NO_CERTIFICATES) as client:
         yield client
 
 
@@ -32,7 +32,7 @@ def anonymous(emulator: Emulator) -> Iterator[httpx.Client]:
 def client(emulator: Emulator) -> Iterator[httpx.Client]:
     """A client with the token of the account."""
     headers = {"Authorization": f"Bearer {emulator.token}"}
-    with httpx.Client(base_url=emulator.url, headers=headers, timeout=20, verify=_BARE) as client:
+    with httpx.Client(base_url=emulator.url, headers=headers, timeout=20, verify=NO_CERTIFICATES) as client:
         yield client
 
 
@@ -46,5 +46,5 @@ def library() -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def reader(library: Emulator) -> Iterator[httpx.Client]:
     """An anonymous client of `library`."""
-    with httpx.Client(base_url=library.url, verify=_BARE) as client:
+    with httpx.Client(base_url=library.url, verify=NO_CERTIFICATES) as client:
         yield client

@@ -7,6 +7,7 @@ import hashlib
 import html
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -38,7 +39,7 @@ AI_SERVICES = 114689
 @pytest.fixture
 def hub(emulator: Emulator) -> Iterator[httpx.Client]:
     """A client of the accounts service, which keeps cookies as a browser does and follows nothing."""
-    with httpx.Client(base_url=emulator.auth_url) as client:
+    with httpx.Client(base_url=emulator.auth_url, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
         yield client
 
 
@@ -173,6 +174,7 @@ def test_a_user_who_denies_is_sent_back_with_an_error(emulator: Emulator) -> Non
 
 
 def test_consent_is_remembered_on_request_and_for_what_was_asked(emulator: Emulator, hub: httpx.Client) -> None:
+    emulator.oauth.rate_limits = False
     sign_in(hub)
     emulator.oauth.approve(address(emulator))
     assert hub.get(AUTHORIZE, params=asking(emulator)).status_code == 200, "consent was not to be remembered"
@@ -180,6 +182,8 @@ def test_consent_is_remembered_on_request_and_for_what_was_asked(emulator: Emula
     assert hub.get(AUTHORIZE, params=asking(emulator)).status_code == 303
     assert hub.get(AUTHORIZE, params=asking(emulator, scope="1")).status_code == 303
     assert hub.get(AUTHORIZE, params=asking(emulator, scope=str(AI_SERVICES + 4))).status_code == 200
+    emulator.oauth.approve(address(emulator, scope="4"), remember=True)
+    assert hub.get(AUTHORIZE, params=asking(emulator, scope=str(AI_SERVICES + 4))).status_code == 303
     emulator.oauth.revoke_all()
     assert hub.get(AUTHORIZE, params=asking(emulator)).status_code == 200
 
@@ -548,6 +552,9 @@ def test_self_registered_clients_have_no_other_grants(emulator: Emulator, hub: h
     form = {"grant_type": "client_credentials", "client_id": client.id, "client_secret": str(client.secret)}
     assert refused(hub.post(TOKEN, data=form), 400, "unauthorized_client")
     assert refused(hub.post(DEVICE, data={"client_id": client.id, "scope": "1"}), 400, "unauthorized_client")
+    public = emulator.oauth.register(grants=["client_credentials"])  # anybody could say to be this one
+    form = {"grant_type": "client_credentials", "client_id": public.id}
+    assert refused(hub.post(TOKEN, data=form), 400, "unauthorized_client")
 
 
 # Revoking
@@ -777,9 +784,12 @@ def test_bad_starts_of_a_device(
     ],
 )
 def test_bad_polls(emulator: Emulator, hub: httpx.Client, changes: dict[str, str | None], error: str) -> None:
-    _, poll = start_device(emulator, hub)
+    told, poll = start_device(emulator, hub)
     form = {name: value for name, value in {**poll, **changes}.items() if value}
     assert refused(hub.post(DEVICE_TOKEN, data=form), 400, error)
+    emulator.oauth.approve_device(told["user_code"])
+    other = {**poll, "client_id": emulator.oauth.public.id}
+    assert refused(hub.post(DEVICE_TOKEN, data=other), 400, "invalid_grant")
 
 
 def test_devices_read_forms_only(emulator: Emulator, hub: httpx.Client) -> None:

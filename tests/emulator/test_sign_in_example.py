@@ -127,6 +127,13 @@ def test_the_answer_to_another_attempt_is_refused(browser: httpx.Client, emulato
     assert site.store.accounts() == []
 
 
+def test_nobody_in_particular_is_not_signed_in(browser: httpx.Client, emulator: Emulator, site: Any) -> None:
+    emulator.faults.add("GET /api/auth/oauth/userinfo", status=200, body={"username": "somebody"})
+    leads_to = browser.get("/sign-in").headers["location"]
+    assert browser.get(path_of(emulator.oauth.approve(leads_to))).status_code == 502
+    assert site.store.accounts() == []
+
+
 def test_the_session_of_before_is_worth_nothing_after_signing_in(browser: httpx.Client, emulator: Emulator) -> None:
     leads_to = browser.get("/sign-in").headers["location"]
     before = dict(browser.cookies)
@@ -142,4 +149,41 @@ def test_a_login_that_was_ended_elsewhere_leads_to_signing_in_again(browser: htt
     emulator.oauth.revoke_all()
     assert "has ended" in browser.get("/").text
     signed_in(browser, emulator)
+    assert "Hello, emulated" in browser.get("/").text
+
+
+def test_tabs_and_whatever_else_leads_there_do_not_disturb_each_other(
+    browser: httpx.Client, emulator: Emulator
+) -> None:
+    first, second = (emulator.oauth.approve(browser.get("/sign-in").headers["location"]) for _ in range(2))
+    assert browser.get("/callback?code=x&state=y").status_code == 400
+    for each in (first, second):
+        assert browser.get(path_of(each)).status_code == 303
+        assert browser.get(path_of(each)).status_code == 400  # it works once
+    browser.get("/sign-in")  # and nothing comes of it, as of a picture elsewhere that has this address
+    assert "Hello, emulated" in browser.get("/").text
+    for _ in range(20):
+        browser.get("/sign-in")
+    assert browser.get(path_of(emulator.oauth.approve(browser.get("/sign-in").headers["location"]))).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("route", "callback", "home"),
+    [
+        ("POST /api/auth/oauth/token", 502, 200),
+        ("GET /api/auth/oauth/userinfo", 502, 200),
+        ("GET /api/v1/me", 303, 502),
+    ],
+)
+def test_where_civitai_fails_visitors_are_told_and_nobody_is_signed_out(
+    browser: httpx.Client, emulator: Emulator, route: str, callback: int, home: int
+) -> None:
+    emulator.oauth.rate_limits = False
+    signed_in(browser, emulator)
+    leads_to = browser.get("/sign-in").headers["location"]
+    emulator.faults.add(route, status=501)
+    answers = [browser.get(path) for path in (path_of(emulator.oauth.approve(leads_to)), "/")]
+    assert [answer.status_code for answer in answers] == [callback, home]
+    assert not any("501" in answer.text for answer in answers)
+    emulator.faults.clear()
     assert "Hello, emulated" in browser.get("/").text

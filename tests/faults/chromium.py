@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 PROGRAM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_LONGEST_SECONDS: Final = 60  # after that it is stuck
 
 
 class Chromium:
@@ -40,6 +41,8 @@ class Chromium:
         )  # fmt: skip
         for each in (theirs_in, theirs_out, *theirs):
             os.close(each)
+        self._timer = threading.Timer(_LONGEST_SECONDS, self._process.kill)
+        self._timer.start()
         self._in, self._out = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
         self._number = 0
         self._session: str | None = None
@@ -52,6 +55,7 @@ class Chromium:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._timer.cancel()
         self._out.close()  # which it takes for the end
         self._in.close()
         try:
@@ -61,6 +65,25 @@ class Chromium:
             self._process.wait()
 
     def do(self, method: str, **params: Any) -> dict[str, Any]:
+        answer = self._ask(method, params)
+        assert "error" not in answer, answer
+        return dict(answer["result"])
+
+    def look(self, expression: str) -> Any:
+        """Give what an expression of JavaScript says on the page that is shown; None if that page is just left."""
+        asked = {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        answer = self._ask("Runtime.evaluate", asked)
+        return answer.get("result", {}).get("result", {}).get("value")
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression is true on the page that is shown, or on the next."""
+        for _ in range(1000):
+            if self.look(f"Boolean({expression})"):
+                return
+            self.look("new Promise(done => setTimeout(done, 10))")  # the browser's clock, so that nobody here sleeps
+        raise AssertionError(f"never: {expression}; it shows {self.look('document.body.innerText')!r}")
+
+    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if self._session is not None:
@@ -68,10 +91,9 @@ class Chromium:
         self._out.write(json.dumps(message).encode() + b"\0")
         self._out.flush()
         while True:
-            answer = json.loads(self._read())
+            answer: dict[str, Any] = json.loads(self._read())
             if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return dict(answer["result"])
+                return answer
 
     def _read(self) -> bytes:
         data = bytearray()
@@ -79,19 +101,3 @@ class Chromium:
             assert character, "the browser is gone"
             data += character
         return bytes(data)
-
-    def look(self, expression: str) -> Any:
-        """Give what an expression of JavaScript says on the page that is shown."""
-        return self.do("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def until(self, expression: str) -> None:
-        """Wait until an expression is true on the page that is shown, or on the next."""
-        for _ in range(1000):
-            if self.look(f"Boolean({expression})"):
-                return
-            # The browser's clock, so that nobody here sleeps.
-            self.do("Runtime.evaluate", expression="new Promise(r => setTimeout(r, 10))", awaitPromise=True)
-        raise AssertionError(f"never: {expression}; it shows {self.look('document.body.innerText')!r}")
-
-    def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.do("Page.captureScreenshot")["data"]))

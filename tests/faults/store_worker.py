@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from civitai_ext.errors import TokenStoreError
-from civitai_ext.oauth.stores import FileStore
+from civitai_ext.oauth.file_store import FileStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 ACCOUNT = "alice"
@@ -34,8 +34,9 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 def login(number: int) -> StoredLogin:
     """A login that is not taken for another one, and long where the others are short."""
     tokens = Tokens(access_token=f"a{number}" * (1 + number % 2), refresh_token=str(number), obtained_at=NOW)
-    at = "https://civitai.example"
-    return StoredLogin(tokens=tokens, client_id="c", redirect_uri=at, auth_url=at, site_url=at, orchestration_url=at)
+    return StoredLogin(
+        tokens=tokens, client_id="c", redirect_uri="r", auth_url="a", site_url="s", orchestration_url="o"
+    )
 
 
 def number(store: FileStore) -> int:
@@ -104,7 +105,6 @@ def fresh(folder: Path, *, before: int) -> Iterator[FileStore]:
     assert number(store) == before
     yield store
     # Whatever happened, everything goes on, and nothing is left.
-    store.check(ACCOUNT)
     store.save(ACCOUNT, login(9))
     assert number(store) == 9
     assert [path.name for path in folder.iterdir()] == [f"{ACCOUNT}.json"]
@@ -181,16 +181,16 @@ def kill_often(folder: Path, kills: int) -> int:
                 os.write(writer, b".")
             os._exit(0)
         os.close(writer)
-        time.sleep(rng.uniform(0, 0.004))
+        told = last + len(os.read(reader, 1))  # however busy the machine is, it gets to store something
+        time.sleep(rng.uniform(0, 0.002))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        told = last
         while data := os.read(reader, 65536):
             told += len(data)
         os.close(reader)
         last = number(store)
         assert told <= last <= told + 1
-    assert last > kills / 2  # they did get to store something
+    assert last > kills
     return kills
 
 

@@ -17,6 +17,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -286,8 +287,13 @@ def test_without_a_browser_the_address_is_told(
             raise webbrowser.Error("could not locate runnable browser")
         return found()
 
+    def open_none(url: str) -> bool:
+        opened.append(url)
+        return False
+
+    opened: list[str] = []
     monkeypatch.setattr(webbrowser, "get", get)
-    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    monkeypatch.setattr(webbrowser, "open", open_none)
     told: list[str] = []
 
     def read(line: str) -> None:
@@ -360,26 +366,32 @@ def test_ctrl_c(emulator: Emulator) -> None:
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium here")
 def test_a_real_browser(emulator: Emulator, app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with chromium.Chromium(tmp_path / "profile") as real:
-        pages = []
+    with chromium.Chromium(tmp_path / "profile") as real, ThreadPoolExecutor(1) as pool:
 
-        def click(button: str) -> None:
-            real.until(f"document.querySelector({button!r})")
-            pages.append(real.look("document.querySelector('h1').innerText"))
-            real.look(f"document.querySelector({button!r}).click()")
-
-        def allow(url: str) -> bool:
+        def allow(url: str) -> list[str]:
             real.do("Page.navigate", url=url)
-            click("button[name=account]")
-            click("button[name=approved][value=true]")
+            return [click("button[name=account]"), click("button[name=approved][value=true]")]
+
+        def click(button: str) -> str:
+            real.until(f"document.querySelector({button!r})")
+            title: str = real.look("document.title")
+            real.look(f"document.querySelector({button!r}).click()")
+            return title
+
+        def opens(url: str) -> bool:
+            clicking.append(pool.submit(allow, url))
             return True
 
+        clicking: list[Future[list[str]]] = []
         monkeypatch.setattr(webbrowser, "get", lambda using=None: webbrowser.GenericBrowser("chromium"))
-        monkeypatch.setattr(webbrowser, "open", allow)
-        done = login(app, store=MemoryStore(), tell=lambda line: None)
-        real.until("document.querySelector('main.good')")
+        monkeypatch.setattr(webbrowser, "open", opens)
+        try:
+            done = login(app, store=MemoryStore(), timeout=30, tell=lambda line: None)
+        finally:
+            titles = clicking[0].result(30)
+        assert titles == ["Sign in", "Emulated public client wants to use your account"]
         assert done.username == "emulated"
-        assert pages == ["Sign in", "Emulated public client wants to use your account"]
+        real.until("document.querySelector('main.good')")
         assert "Welcome, emulated." in real.look("document.body.innerText")
 
 
@@ -535,6 +547,50 @@ def test_old_tokens_go_to_nobody_but_their_own_service(browser: FakeBrowser, app
     assert is_good(app, first)
 
 
+def test_a_login_for_real_is_not_replaced_by_one_for_an_emulator(browser: FakeBrowser, app: App) -> None:
+    store = MemoryStore()
+    login(app, store=store, tell=lambda line: None)
+    real = attrs.evolve(loaded(store), auth_url="https://auth.civitai.com")
+    store.save("default", real)
+    with pytest.raises(ConfigurationError, match=r"is for https://auth\.civitai\.com, .*another `account`"):
+        login(app, store=store, tell=lambda line: None)
+    assert len(browser.opened) == 1
+    assert loaded(store) == real
+
+
+class SlowStore(MemoryStore):
+    """Somebody else renews what is stored, and has the lock until it is stored."""
+
+    renew: Callable[[], None] | None = None
+
+    @contextmanager
+    def lock(self, account: str) -> Iterator[None]:
+        with super().lock(account):
+            if self.renew is not None:
+                self.renew()
+            yield
+
+
+def test_what_was_renewed_while_somebody_logged_in_is_revoked_too(browser: FakeBrowser, app: App) -> None:
+    store = SlowStore()
+    login(app, store=store, tell=lambda line: None)
+    first = loaded(store)
+    second = attrs.evolve(first, tokens=app.refresh(first.tokens))
+    store.renew = lambda: store.save("default", second)
+    login(app, store=store, tell=lambda line: None)
+    assert not is_good(app, second)
+    assert is_good(app, loaded(store))
+
+
+def test_a_variable_that_goes_before_the_login_is_named(
+    browser: FakeBrowser, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVITAI_API_KEY", "abcd")
+    lines: list[str] = []
+    login(app, store=MemoryStore(), tell=lines.append)
+    assert lines[-1] == "Clients without `auth` go on using CIVITAI_API_KEY, which is set."
+
+
 def test_what_was_stored_and_cannot_be_read_is_replaced(browser: FakeBrowser, app: App) -> None:
     store = FileStore()
     login(app, store=store, tell=lambda line: None)
@@ -564,6 +620,17 @@ def test_tokens_that_cannot_be_stored_are_revoked(browser: FakeBrowser, app: App
         login(app, store=store, tell=lambda line: None)
     assert "The disk is full" in browser.page.text
     assert not is_good(app, store.refused)
+
+
+def test_a_name_is_shown_without_what_a_terminal_obeys(emulator: Emulator, browser: FakeBrowser, app: App) -> None:
+    next(iter(emulator.accounts)).username = "\x1b[2J\u202e<b>" + "x" * 5000
+    told: list[str] = []
+    done = login(app, store=MemoryStore(), tell=told.append)
+    assert told[-1].startswith("Logged in as [2J<b>xxx")
+    assert len(told[-1]) < 300
+    assert done.username is not None
+    assert done.username.isprintable()
+    assert "Welcome, [2J&lt;b&gt;xxx" in browser.page.text
 
 
 def test_who_it_is_may_stay_unknown(emulator: Emulator, browser: FakeBrowser, app: App) -> None:
@@ -680,6 +747,25 @@ def test_logging_out(emulator: Emulator, browser: FakeBrowser, app: App) -> None
     assert is_good(app, loaded(FileStore(), "other"))
 
 
+class Locked(MemoryStore):
+    """A store that is used for logging out, and that nobody else may use meanwhile."""
+
+    def load(self, account: str) -> StoredLogin | None:
+        assert self.lock(account).locked()  # type: ignore[attr-defined]
+        return super().load(account)
+
+    def delete(self, account: str) -> None:
+        assert self.lock(account).locked()  # type: ignore[attr-defined]
+        super().delete(account)
+
+
+def test_nobody_renews_a_login_while_it_is_ended(browser: FakeBrowser, app: App) -> None:
+    store, locked = MemoryStore(), Locked()
+    login(app, store=store, tell=lambda line: None)
+    locked.save("default", loaded(store))
+    assert logout(store=locked)
+
+
 def test_logging_out_without_the_service_removes_the_login(browser: FakeBrowser, app: App) -> None:
     store = MemoryStore()
     login(app, store=store, tell=lambda line: None)
@@ -710,7 +796,7 @@ def test_logging_out_of_a_client_with_a_secret(emulator: Emulator, browser: Fake
         with pytest.raises(ConfigurationError, match=client.id):
             logout(store=store, app=app)
         first = loaded(store)
-        assert logout(store=store, app=confidential)
+        assert logout(store=store, app=AsyncApp.of(confidential.settings))
         assert not is_good(confidential, first)
         login(confidential, store=store, tell=lambda line: None)
         second = loaded(store)
@@ -730,6 +816,8 @@ def test_wrong_arguments(emulator: Emulator, browser: FakeBrowser, app: App) -> 
         (ConfigurationError, lambda: login(AsyncApp("id", LOOPBACK))),  # type: ignore[arg-type]
         (ConfigurationError, lambda: login("")),
         (ConfigurationError, lambda: login(App("id", "https://app.example/callback"))),
+        (ConfigurationError, lambda: login(app, store="logins/")),  # type: ignore[arg-type]
+        (ConfigurationError, lambda: logout(store=FileStore)),  # type: ignore[arg-type]
         (InvalidRequest, lambda: login(app, 0)),
         (InvalidRequest, lambda: login(app, "Everything")),
         (InvalidRequest, lambda: login(app, timeout=-1)),

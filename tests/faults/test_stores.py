@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from civitai_ext._locks import lock, unlock
-from civitai_ext.oauth.stores import FileStore
+from civitai_ext.oauth.file_store import FileStore
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the worker forks, and there are no such signals")
 
@@ -51,6 +52,30 @@ def test_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     assert [result(each) for each in both] == [80, 80]
     assert number.read_text() == "160"
     assert list((tmp_path / "logins").iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_lock_ends_with_its_process_though_a_child_lives_on(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    (said, say), (end, go_on) = os.pipe(), os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        signal.alarm(20)  # nobody is left behind by a test that fails
+        held = lock(path, 1)
+        if os.fork() == 0:
+            signal.alarm(20)
+            os.close(go_on)
+            unlock(path, held)  # it is not the child's to give away
+            os.write(say, b"kept" if path.exists() else b"lost")
+            os.read(end, 1)
+            os._exit(0)
+        signal.pause()
+    assert os.read(said, 4) == b"kept"
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    unlock(path, lock(path, 0.1))  # the child is still there
+    for file in (said, say, end, go_on):
+        os.close(file)
 
 
 def test_a_lock_says_who_has_it_and_ends_with_its_process(tmp_path: Path) -> None:

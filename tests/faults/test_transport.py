@@ -273,6 +273,40 @@ def test_proxies_come_from_the_environment(make: Make, server: FaultServer, monk
     assert server.received[0].target == "http://civitai.invalid/api/v1/things"
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_of_the_environment_hears_what_this_machine_tells_itself(
+    make: Make, server: FaultServer, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    with FaultServer() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        make(server.url.replace("127.0.0.1", host)).send(GET)
+        assert not proxy.received
+    assert server.received[0].target == "/api/v1/things"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me:pass-word@proxy.example",
+        "http://me:pass/word@proxy.example",
+        "http://me:pass@[::1",
+        "gopher://me:pass@h",
+        "http://",
+        "",
+    ],
+)
+def test_a_proxy_that_is_none_is_not_quoted(url: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(errors.ConfigurationError, match="proxy is not the URL") as caught:
+        Http(proxy=url)
+    told = "".join(traceback.format_exception(caught.value))
+    monkeypatch.setenv("HTTP_PROXY", "http://me:pass/word@proxy.example")
+    monkeypatch.setenv("http_proxy", "http://me:pass/word@proxy.example")
+    with pytest.raises(errors.ConfigurationError, match="proxy in the environment") as caught:
+        Http().send("GET", server.url)
+    assert "pass" not in told + "".join(traceback.format_exception(caught.value))
+
+
 # ------------------------------------------------------------------------------------------------------------- retries
 
 
@@ -658,4 +692,4 @@ def test_a_second_event_loop_is_refused_not_waited_in(server: FaultServer) -> No
 
 def test_options_that_make_no_client(server: FaultServer) -> None:
     with pytest.raises(errors.ConfigurationError, match="cannot be set up"):
-        Http(proxy="gopher://127.0.0.1").send("GET", server.url)
+        Http(verify="/nowhere/certificates.pem").send("GET", server.url)

@@ -56,7 +56,7 @@ def test_every_recorded_test_has_its_cassette_and_no_other_is_there() -> None:
 def test_no_cassette_holds_a_credential_or_the_address_of_the_emulator(path: Path) -> None:
     text = path.read_text(encoding="utf-8").lower()
     text = text.replace("/v1/consumer/jobs?token=", "/v1/consumer/jobs?")  # the name of a batch: it opens nothing
-    text = re.sub(r"[a-z_]+=\*{3}", "", text)  # masked
+    text = re.sub(r"token=\*{3}", "masked", text)
     secrets = (TOKEN, WRONG_TOKEN, "test-token", "bearer ", "authorization:", "cookie", "token=")
     assert [secret for secret in (*secrets, "127.0.0.1", "localhost") if secret in text] == []
     assert re.findall(r"civitai_[0-9a-f]{20}", text) == []  # what tokens of the accounts service look like

@@ -310,6 +310,7 @@ WRITE = Scope.AI_SERVICES_WRITE
         ({"message": "Insufficient scope: BuzzRead"}, "", Scope.BUZZ_READ),
         ({"message": "This token is missing the ModelsWrite scope"}, "", Scope.MODELS_WRITE),
         ({"message": "Missing required scope 32768"}, "", WRITE),
+        ({"message": "Missing required scope " + "9" * 300}, "", Scope(0)),
         ({"message": "The scope ai_services_write is required"}, "", WRITE),
         ({"title": "Forbidden", "detail": "Token does not have the required permission scope"}, "", Scope(0)),
         ({"error": {"message": "Missing scope", "data": 1, "requiredScope": "AIServicesWrite"}}, "", WRITE),

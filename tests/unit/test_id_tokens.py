@@ -104,6 +104,9 @@ def test_clocks_may_differ_a_little() -> None:
 def test_what_another_key_signed_is_refused() -> None:
     refused(token(OTHER))
     refused(token(KEY, {"kid": "unknown"}))
+    refused(token(KEY, {"kid": "\u202e\x1b[2J"}))
+    assert "x" * 250 not in refused(token(KEY, {"kid": "x" * 300}))
+    refused(token(KEY, {"kid": "x" * 10_000_000}))
     refused(token(), keys(own=False))
     refused(token(), keys({**OTHER.as_dict(private=False)}, own=False))
     assert read(token(), keys({**OTHER.as_dict(private=False), "kid": "b"}))

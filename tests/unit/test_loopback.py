@@ -329,7 +329,7 @@ def test_connections_that_say_nothing_are_ended_and_keep_nobody_waiting(
     with Loopback(URI) as loopback, contextlib.ExitStack() as stack:
         loopback.expect("right")
         spare = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", loopback.port), timeout=10)) for _ in range(10)
+            stack.enter_context(socket.create_connection(("127.0.0.1", loopback.port), timeout=5)) for _ in range(10)
         ]
         spare[1].sendall(b"GET /call")
         page = coming(browser, loopback)
@@ -341,12 +341,28 @@ def test_connections_that_say_nothing_are_ended_and_keep_nobody_waiting(
     assert capfd.readouterr() == ("", "")
 
 
-def test_of_very_many_connections_some_are_refused() -> None:
-    with Loopback(URI) as loopback, contextlib.ExitStack() as stack:
-        many = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", loopback.port), timeout=10)) for _ in range(40)
-        ]
-        assert many[-1].recv(1) == b""  # the last is read from only after all before were looked at
+def test_very_many_connections_do_not_keep_the_right_one_out(browser: ThreadPoolExecutor) -> None:
+    with contextlib.ExitStack() as stack, Loopback(URI) as loopback:
+        loopback.expect("right")
+
+        def many() -> list[socket.socket]:
+            address = ("127.0.0.1", loopback.port)
+            return [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(40)]
+
+        before = many()
+        page = coming(browser, loopback)
+        loopback.wait(10)
+        assert before[0].recv(1) == b""  # the oldest made room
+        after = many()
+        assert after[-1].recv(1) == b""  # and now the right one does not
+        loopback.succeed("")
+        assert page.result(10).status == 200
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="ports are never shared here")
+def test_nobody_else_can_listen_on_its_port(loopback: Loopback) -> None:
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", loopback.port), reuse_port=True).close()
 
 
 def test_what_is_too_long_is_refused(loopback: Loopback) -> None:

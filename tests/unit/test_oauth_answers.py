@@ -101,6 +101,8 @@ NO_REFRESH: list[Any] = [5, True, ["a"], {}, "a b", "a\r\nb", "ä"]
         ({"token_type": ["Bearer"]}, "another type"),
         *(({"access_token": value}, "no access token") for value in NO_ACCESS),
         *(({"refresh_token": value}, "no refresh token") for value in NO_REFRESH),
+        ({"access_token": "a" * 8193}, "access token in it is too long"),
+        ({"refresh_token": "a" * 10_000_000}, "refresh token in it is too long"),
     ],
 )
 def test_tokens_that_could_not_be_used_are_refused(changed: Any, message: str) -> None:
@@ -169,6 +171,7 @@ def test_good_codes() -> None:
         {"verification_uri": "javascript:alert(1)"},
         {"verification_uri": "http://192.168.0.1/admin"},
         {"verification_uri": "file:///etc/passwd"},
+        {"verification_uri": "https://auth.civitai.com/" + "a" * 2000},
     ],
 )
 def test_codes_that_cannot_be_shown_are_refused(changed: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from civitai_ext.errors import InvalidRequest
 from civitai_ext.oauth import Scope
-from civitai_ext.oauth.scopes import asked_scopes
+from civitai_ext.oauth.signing_in import asked_scopes
 
 BITS = {
     "UserRead": 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -18,13 +19,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
-from keyring.backends import fail, null
+from keyring.backends import chainer, fail, null
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
+from civitai_ext import Civitai, _private_files
 from civitai_ext.errors import ConfigurationError, InvalidRequest, TokenStoreError
 from civitai_ext.oauth._account_names import account_in, file_name
+from civitai_ext.oauth.file_store import FileStore, default_store
+from civitai_ext.oauth.keyring_store import KeyringStore
 from civitai_ext.oauth.scopes import Scope
-from civitai_ext.oauth.stores import FileStore, KeyringStore, MemoryStore, TokenStore, default_store
+from civitai_ext.oauth.stores import MemoryStore, TokenStore
 from civitai_ext.oauth.tokens import StoredLogin, Tokens
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -101,6 +105,13 @@ class OurKeyring(KeyringBackend):
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+class NoChain(chainer.ChainerBackend):
+    """What the library takes where several keyrings are asked for, and there is none."""
+
+    priority = -1
+    backends = ()
 
 
 @pytest.fixture
@@ -253,6 +264,62 @@ def test_nobody_else_can_read_it_at_any_moment(store: FileStore, monkeypatch: py
 
 
 @posix
+def test_the_folders_that_are_made_on_the_way_are_closed_too(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        FileStore(tmp_path / "config" / "civitai" / "logins").check("alice")
+    finally:
+        os.umask(before)
+    assert [rights(path) for path in sorted(tmp_path.rglob("*"))] == [0o700] * 3
+
+
+@posix
+def test_nothing_of_others_is_overwritten(store: FileStore) -> None:
+    """In a folder that others can write to, they can put links to files of the user."""
+    store.save("alice", login())
+    precious = store.folder.parent / "precious"
+    precious.write_text("precious")
+    precious.chmod(0o644)
+    (store.folder / "alice.lock").symlink_to(precious)
+    with pytest.raises(TokenStoreError, match=r"alice\.lock"), store.lock("alice"):
+        pass
+    (store.folder / "alice.lock").unlink()
+    (store.folder / "alice.lock").hardlink_to(precious)
+    with store.lock("alice"):
+        pass
+    assert precious.read_text() == "precious"
+    assert rights(precious) == 0o644
+    with pytest.raises(FileExistsError):
+        _private_files.write(precious, b"")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_is_exchanged_at_the_last_moment_is_refused(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("alice", login())
+    foreign = store.folder / "foreign"
+    foreign.write_text(login("foreign").to_json())
+    os.chown(foreign, 12345, -1)
+    original = os.open
+
+    def late(path: Any, *args: Any, **kwargs: Any) -> int:
+        if str(path).endswith("alice.json") and foreign.exists():
+            foreign.replace(path)
+        return original(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", late)
+    with pytest.raises(TokenStoreError, match="belongs to another user"):
+        store.load("alice")
+
+
+def test_a_lock_is_let_go_of_whatever_happens(store: FileStore) -> None:
+    with pytest.raises(KeyboardInterrupt), store.lock("alice"):
+        raise KeyboardInterrupt
+    assert not list(store.folder.iterdir())
+
+
+@posix
 def test_rights_are_put_right_and_that_is_said_once(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
     store.save("alice", login())
     (store.folder / "alice.json").chmod(0o644)
@@ -344,7 +411,7 @@ def test_what_is_no_login_is_named_and_can_be_replaced(store: FileStore, what: s
         store.load("alice")
     assert caught.value.path == str(store.folder / "alice.json")
     assert caught.value.path in str(caught.value)
-    assert "Log in again, or remove the file" in str(caught.value)
+    assert "Log in again; if that fails, remove the file first." in str(caught.value)
     assert "secret" not in str(caught.value)
     assert store.has("alice")
     assert store.accounts() == ["alice", "bob"]
@@ -428,9 +495,34 @@ def test_what_was_to_replace_another_login_does_not_count(store: FileStore) -> N
     assert store.load("alice") == login("newer")
     (store.folder / "alice.json").unlink()  # somebody wants to be logged out
     assert store.load("alice") is None
+    new.write_text(login("of an unknown program").to_json())
+    assert store.load("alice") is None
     assert not store.has("alice")
     store.delete("alice")
     assert not new.exists()
+
+
+@posix
+def test_it_is_on_the_disk_before_it_takes_the_place_of_another(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("alice", login())
+    done: list[str] = []
+
+    def told(name: str) -> Callable[..., object]:
+        original = getattr(os, name)
+
+        def call(*args: Any, **kwargs: Any) -> object:
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(args[0]).st_mode)
+            done.append(f"{name} of the folder" if is_folder else name)
+            return original(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, told(name))
+    store.save("alice", login("new"))
+    assert done == ["fsync", "replace", "fsync of the folder"]
 
 
 @posix
@@ -456,6 +548,13 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert FileStore().folder == FileStore("~/there").folder == tmp_path / "there"
     monkeypatch.delenv("CIVITAI_LOGINS")
     assert FileStore().folder.parts[-2:] == ("civitai-ext", "logins")
+    monkeypatch.setenv("CIVITAI_LOGINS", " ")
+    assert FileStore().folder.parts[-2:] == ("civitai-ext", "logins")
+    monkeypatch.setenv("CIVITAI_LOGINS", "~nobody-is-called-so/logins")
+    with pytest.raises(ConfigurationError, match="no home folder"):
+        default_store()
+    assert "login" not in repr(Civitai())
+    monkeypatch.delenv("CIVITAI_LOGINS")
     monkeypatch.chdir(tmp_path)
     assert FileStore("relative").folder == tmp_path / "relative"
     monkeypatch.setitem(sys.modules, "platformdirs", None)
@@ -467,7 +566,7 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_looking_for_a_login_loads_nothing(tmp_path: Path) -> None:
     code = f"""
 import sys
-from civitai_ext.oauth.stores import FileStore, KeyringStore
+from civitai_ext.oauth import FileStore, KeyringStore
 assert not FileStore({str(tmp_path / "no")!r}).has("alice")
 print(*({{"json", "hashlib", "platformdirs", "keyring", "civitai_ext.oauth.tokens", "httpx"}} & set(sys.modules)))
 """
@@ -515,7 +614,7 @@ def test_a_keyring_that_is_locked_or_full_is_named(ring: OurKeyring) -> None:
 
 
 @pytest.mark.usefixtures("ring")
-@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring])
+@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring, NoChain])
 def test_a_keyring_that_keeps_nothing_is_refused(backend: type[KeyringBackend]) -> None:
     keyring.set_keyring(backend())
     for each in calls(lambda: KeyringStore().load("alice"), lambda: KeyringStore().save("alice", login())):

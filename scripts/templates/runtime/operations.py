@@ -31,8 +31,9 @@ class Response:
     """An answer as it came: status, headers (names in lower case) and the whole body."""
 
     status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-    content: bytes = b""
+    # Both may hold secrets, of which a `repr` shows nothing.
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: str(list(headers)))
+    content: bytes = attrs.field(default=b"", repr=lambda content: f"<{len(content)} bytes>")
 
     @property
     def media_type(self) -> str:
