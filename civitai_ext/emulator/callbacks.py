@@ -166,7 +166,12 @@ class Callbacks:
         self._loop = asyncio.get_running_loop()
         task = self._loop.create_task(lane.run())
         self._lanes[task] = lane
-        task.add_done_callback(self._lanes.pop)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        # What ends because the clock is stopped has not come to its end: the next run goes on with it.
+        if not self._clock.stopped:
+            del self._lanes[task]
 
     async def drop(self) -> None:
         """Post nothing more of the workflows that there are."""
@@ -183,8 +188,10 @@ class Callbacks:
 
     async def close(self) -> None:
         """Post nothing more; what is left stays `under_way`."""
-        self._left = self.under_way
+        left = self.under_way
         await self.drop()
+        self._lanes.clear()
+        self._left = left
         if self._http is not None:
             await self._http.aclose()
 
