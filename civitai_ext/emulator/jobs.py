@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import itertools
 import json
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -134,8 +133,8 @@ class Jobs:
         self._identifiers = identifiers
         self._numbers = itertools.count(1)
         self._by_id: dict[str, Job] = {}
-        self._submission_numbers = itertools.count(1)
-        self._submissions: deque[Submission] = deque()
+        self._submission_count = 0
+        self._submissions: list[Submission] = []
 
     def preview(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:
         """Price jobs without running them."""
@@ -153,7 +152,8 @@ class Jobs:
         for job in jobs:
             job.transactions = purse.charge(job.template.price, COLOURS, workflow_id=job.id, at=job.created_at)
             self._by_id[job.id] = job
-        self._submissions.append(Submission(next(self._submission_numbers), account, self._clock.now(), jobs))
+        self._submission_count += 1
+        self._submissions.append(Submission(self._submission_count, account, self._clock.now(), jobs))
         self._forget_old()
         return jobs
 
@@ -243,7 +243,7 @@ class Jobs:
     def _forget_old(self) -> None:
         now = self._clock.now()
         while now > self._submissions[0].at + RETENTION:
-            for job in self._submissions.popleft().jobs:
+            for job in self._submissions.pop(0).jobs:
                 del self._by_id[job.id]
 
     def _make(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:

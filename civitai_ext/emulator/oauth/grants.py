@@ -64,12 +64,14 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
+    """What an access token or a refresh token stands for."""
+
     grant: Grant
     expires: datetime
 
 
-_T = TypeVar("_T", Code, DeviceCode, _Token)
+_T = TypeVar("_T", Code, DeviceCode, Token)
 
 
 class Grants:
@@ -81,8 +83,8 @@ class Grants:
         self._identifiers = identifiers
         self._codes: dict[str, Code] = {}
         self._devices: dict[str, DeviceCode] = {}
-        self._refresh: dict[str, _Token] = {}
-        self._access: dict[str, _Token] = {}
+        self._refresh: dict[str, Token] = {}
+        self._access: dict[str, Token] = {}
         self._consents: dict[tuple[int, str], int] = {}
         self._lock = threading.Lock()
 
@@ -133,9 +135,9 @@ class Grants:
         now = self._clock.now()
         access, refresh = (f"civitai_{self._identifiers.hexadecimal(36)}" for _ in range(2))
         with self._lock:
-            self._refresh[refresh] = _Token(grant, now + REFRESH_LIFETIME)
+            self._refresh[refresh] = Token(grant, now + REFRESH_LIFETIME)
             expires = now + timedelta(seconds=access_seconds)
-            self._access[access] = _Token(grant, expires)
+            self._access[access] = Token(grant, expires)
             grant.access_tokens.append(access)
             self._accounts.admit(access, grant.account, Subject("oauth", grant.client.id), grant.scope, expires)
             self._pop_old(self._refresh)
