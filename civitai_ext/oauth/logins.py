@@ -230,7 +230,7 @@ class Login:
             self._process, self._lock, self._renewal = os.getpid(), threading.Lock(), None
         with self._lock:
             if self._renewal is not None and not self._renewal.done():
-                return self._renewal
+                return self._meanwhile(refused) or self._renewal
             future: Future[Tokens | CivitaiError] = Future()
             future.set_running_or_notify_cancel()  # else a task that is canceled would cancel it for all
             if self._known is not None and not self._is_due(self._known.tokens, refused):
@@ -241,7 +241,15 @@ class Login:
                 threading.Thread(target=self._renew, args=(future, refused), name="civitai-login").start()
             except RuntimeError:  # while Python ends, there are no new threads
                 self._renew(future, refused)
-            return future
+            return self._meanwhile(refused) or future
+
+    def _meanwhile(self, refused: str | None) -> Future[Tokens | CivitaiError] | None:
+        """Give the old tokens while the next ones are on their way: as long as they work, nobody waits."""
+        if self._known is None or self._known.tokens.access_token == refused or _is_over(self._known.tokens):
+            return None
+        future: Future[Tokens | CivitaiError] = Future()
+        future.set_result(self._known.tokens)
+        return future
 
     def given(self, outcome: Tokens | CivitaiError) -> Secret:
         """Give the token of what `renewal` came to.

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,18 @@ def about_to_expire(tokens: Tokens, seconds: float = 5) -> Tokens:
     return attrs.evolve(tokens, obtained_at=now - timedelta(hours=1), expires_at=now + timedelta(seconds=seconds))
 
 
+def renew_beside(login: Login) -> None:
+    """Use a token that still works, and wait for what was begun beside that."""
+    assert login.token() == "civitai_old_access"
+    finish_renewals()
+
+
+def finish_renewals() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "civitai-login":
+            thread.join()
+
+
 def statuses(emulator: Emulator, path: str) -> list[int]:
     return [exchange.status for exchange in emulator.journal if exchange.path == path]
 
@@ -79,7 +92,7 @@ def test_everybody_at_once_renews_once_at_every_expiry(
 ) -> None:
     """64 threads, two event loops with 20 tasks each, and four processes with 4 threads each; nobody is logged out."""
     store = FileStore(tmp_path)
-    Login(app, about_to_expire(tokens), store=store, account="race")
+    Login(app, about_to_expire(tokens, -1), store=store, account="race")
     command = [sys.executable, "-m", "tests.faults.login_worker", str(tmp_path), "race", "4"]
     with ExitStack() as stack:
         workers = [
@@ -133,7 +146,7 @@ def said(worker: subprocess.Popen[str]) -> str:
 def test_a_canceled_task_and_a_closed_loop_lose_no_tokens(emulator: Emulator, app: App, tokens: Tokens) -> None:
     """The answer to a refresh is the only copy of the next tokens, whoever waits for it or does not."""
     store = MemoryStore()
-    login = Login(app, about_to_expire(tokens), store=store)
+    login = Login(app, about_to_expire(tokens, -1), store=store)
     emulator.faults.add("POST /api/auth/oauth/token", delay=0.3, times=1)
 
     async def cancel() -> None:
@@ -242,11 +255,32 @@ def test_a_failure_that_passes_logs_nobody_out(server: FaultServer, name: str) -
 def test_a_token_that_still_works_is_used_meanwhile(server: FaultServer, name: str) -> None:
     login = login_at(server, about_to_expire(OLD))
     server.script(PASSING[name][0], ME)
+    renew_beside(login)
     assert me(login, server) == "somebody"
     tried = len(server.received)
     assert me(login, server) == "somebody"
     assert len(server.received) == tried + 1  # a moment later it is not tried again
     assert server.received[-1].headers["authorization"] == "Bearer civitai_old_access"
+
+
+def test_nobody_waits_while_a_token_still_works(server: FaultServer) -> None:
+    gate, store = Event(), Odd()
+    login = login_at(server, about_to_expire(OLD), store)
+
+    def wait() -> None:
+        gate.wait(10)
+
+    store.doing["check"] = wait
+    server.script(ME)
+    for _ in range(3):
+        assert me(login, server) == "somebody"
+    assert asked(server) == ["me", "me", "me"]
+    server.script(RENEWED, ME)
+    gate.set()
+    finish_renewals()
+    assert me(login, server) == "somebody"
+    assert asked(server)[3:] == ["token", "me"]
+    assert server.received[-1].headers["authorization"] == "Bearer civitai_new_access"
 
 
 def test_a_token_that_lives_for_seconds_is_used(server: FaultServer) -> None:
@@ -268,6 +302,7 @@ def test_a_token_that_was_refused_is_not_used_meanwhile(server: FaultServer) -> 
 def test_the_last_token_of_a_login_that_has_ended_is_used_to_its_end(server: FaultServer) -> None:
     login = login_at(server, about_to_expire(OLD))
     server.script(ENDED, ME)
+    renew_beside(login)
     for _ in range(3):
         assert me(login, server) == "somebody"
     assert asked(server) == ["token", "me", "me", "me"]
