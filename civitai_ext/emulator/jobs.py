@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -137,7 +136,7 @@ class Jobs:
         self._count = 0
         self._by_id: dict[str, Job] = {}
         self._submission_count = 0
-        self._submissions: deque[Submission] = deque()
+        self._submissions: list[Submission] = []
 
     def __iter__(self) -> Iterator[Job]:
         """Go through all that was submitted, oldest first."""
@@ -252,7 +251,7 @@ class Jobs:
     def _forget_old(self) -> None:
         now = self._clock.now()
         while now > self._submissions[0].at + RETENTION:
-            for job in self._submissions.popleft().jobs:
+            for job in self._submissions.pop(0).jobs:
                 del self._by_id[job.id]
 
     def _make(self, account: Account, templates: Iterable[JobTemplate], purse: Purse) -> list[Job]:

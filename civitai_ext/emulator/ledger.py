@@ -12,9 +12,9 @@ from civitai_ext.emulator.identifiers import Identifiers
 COLOURS = ("blue", "green", "yellow")
 """The colours in the order in which they are spent when a request does not narrow them."""
 
-MOST_TRANSACTIONS = 10_000
-"""How many of the last transactions are kept at least."""
-_DROPPED = 1000
+_MOST = 11_000
+_DROPPED = 1_000
+"""How many are dropped of more than the most, so that the last 10,000 are kept at least."""
 
 DEFAULT_BALANCE: Mapping[str, int] = {"blue": 500, "green": 0, "yellow": 10_000}
 """What an account starts with when nobody says otherwise."""
@@ -128,6 +128,14 @@ class Ledger:
         self.balance[account] += amount if type == "credit" else -amount
         transaction = Transaction(self._identifiers.make("tx"), type, amount, account, at, workflow_id)
         self.transactions.append(transaction)
-        if len(self.transactions) > MOST_TRANSACTIONS + _DROPPED:
-            del self.transactions[:_DROPPED]
+        dropped_from(self.transactions)
         return transaction
+
+
+def dropped_from(transactions: list[Transaction]) -> list[Transaction]:
+    """Take the oldest ones out of very many."""
+    if len(transactions) <= _MOST:
+        return []
+    dropped = transactions[:_DROPPED]
+    del transactions[:_DROPPED]
+    return dropped

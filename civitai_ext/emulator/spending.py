@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from civitai_ext.emulator.clock import Clock
-from civitai_ext.emulator.ledger import COLOURS, MOST_TRANSACTIONS, Ledger, Room, Transaction
+from civitai_ext.emulator.ledger import COLOURS, Ledger, Room, Transaction, dropped_from
 
 _WINDOWS = {
     "second": timedelta(seconds=1),
@@ -108,8 +107,8 @@ class Purse:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._moved: deque[Transaction] = deque()
-        self._moved_before: Counter[str] = Counter()
+        self._moved: list[Transaction] = []
+        self._moved_before: dict[str, int] = {}
         self.limits: tuple[BuzzLimit, ...] = ()
 
     def split(self, amount: int, colours: Sequence[str]) -> list[tuple[str, int]]:
@@ -143,9 +142,9 @@ class Purse:
     def _note(self, moved: Iterable[Transaction]) -> None:
         """Note transactions for the limits; of more than are kept, only the sum."""
         self._moved += moved
-        while len(self._moved) > MOST_TRANSACTIONS:
-            oldest = self._moved.popleft()
-            self._moved_before[oldest.account] += _signed(oldest)
+        for oldest in dropped_from(self._moved):
+            before = self._moved_before.get(oldest.account, 0)
+            self._moved_before[oldest.account] = before + _signed(oldest)
 
     def _rooms(self) -> list[Room]:
         now = self._clock.now()

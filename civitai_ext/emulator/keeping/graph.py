@@ -7,7 +7,6 @@ writes such a file can make the emulator hold nonsense, but not make it do anyth
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -117,8 +116,6 @@ class _Writer:
             return {"@": number}
         if kind is tuple:
             return {"@tuple": [self._plain(item) for item in value]}
-        if kind is deque:
-            return {"@deque": [[self._plain(item) for item in value], value.maxlen]}
         if kind is datetime:
             return {"@moment": value.isoformat()}
         if kind is timedelta:
@@ -166,9 +163,6 @@ class _Reader:
                 return {self._value(key): self._value(item) for key, item in content}
             case "@tuple":
                 return tuple(self._value(item) for item in content)
-            case "@deque":
-                items, longest = content
-                return deque((self._value(item) for item in items), longest)
             case "@set":
                 return {self._value(item) for item in content}
             case "@frozenset":

@@ -20,7 +20,7 @@ from civitai_ext.emulator.media.packages import Package, Weights
 from civitai_ext.emulator.media.pictures import Animation, Blurred, Cutout, Preprocessed, Tracing
 from civitai_ext.emulator.media.wav import Sound
 from civitai_ext.emulator.oauth.clients import Client
-from civitai_ext.emulator.oauth.grants import Code, DeviceCode, Grant, Granted
+from civitai_ext.emulator.oauth.grants import Code, DeviceCode, Grant, Token
 from civitai_ext.emulator.oauth.sessions import Session
 from civitai_ext.emulator.pricing import Bill, Price
 from civitai_ext.emulator.spending import BuzzLimit, Purse
@@ -33,7 +33,7 @@ from civitai_ext.emulator.world import World
 
 _CLASSES: tuple[type, ...] = (
     Account, Subject, Credential, Ledger, Transaction, Purse, BuzzLimit,
-    Client, Code, DeviceCode, Grant, Granted, Session,
+    Client, Code, DeviceCode, Grant, Token, Session,
     Workflow, Step, Timeline, Template, StepTemplate, Bill, Price, Part,
     Job, JobTemplate, Event, Submission, Input,
     Blob, Stored, Picture, Resized, Animation, Blurred, Cutout, Preprocessed, Tracing, Film, Sound,

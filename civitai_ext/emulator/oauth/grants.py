@@ -64,14 +64,14 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class Granted:
-    """What a token stands for."""
+class Token:
+    """What an access token or a refresh token stands for."""
 
     grant: Grant
     expires: datetime
 
 
-_T = TypeVar("_T", Code, DeviceCode, Granted)
+_T = TypeVar("_T", Code, DeviceCode, Token)
 
 
 class Grants:
@@ -85,8 +85,8 @@ class Grants:
         self._identifiers = identifiers
         self._codes: dict[str, Code] = {}
         self._devices: dict[str, DeviceCode] = {}
-        self._refresh: dict[str, Granted] = {}
-        self._access: dict[str, Granted] = {}
+        self._refresh: dict[str, Token] = {}
+        self._access: dict[str, Token] = {}
         self._consents: dict[tuple[int, str], int] = {}
         self._lock = threading.Lock()
 
@@ -138,9 +138,9 @@ class Grants:
         now = self._clock.now()
         access, refresh = (f"civitai_{self._identifiers.hexadecimal(36)}" for _ in range(2))
         with self._lock:
-            self._refresh[refresh] = Granted(grant, now + REFRESH_LIFETIME)
+            self._refresh[refresh] = Token(grant, now + REFRESH_LIFETIME)
             expires = now + timedelta(seconds=access_seconds)
-            self._access[access] = Granted(grant, expires)
+            self._access[access] = Token(grant, expires)
             grant.access_tokens.append(access)
             self._accounts.admit(access, grant.account, Subject("oauth", grant.client.id), grant.scope, expires)
             self._pop_old(self._refresh)
