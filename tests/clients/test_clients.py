@@ -98,7 +98,6 @@ def _javascript(bundle: Path, emulator: Emulator, what: str) -> dict[str, Any]:
 def test_the_official_client_waits_for_a_workflow(bundle: Path) -> None:
     with Emulator(models=1, speed=50) as emulator:
         found = _javascript(bundle, emulator, "wait")
-        assert found["statuses"][0] == "unassigned"
         assert found["statuses"][-1] == "succeeded"
         assert [image["type"].partition("/")[0] for image in found["images"]] == ["image"] * 2
         assert all(image["length"] for image in found["images"])
@@ -122,7 +121,7 @@ def test_the_retired_client_waits_for_a_job(library: Path) -> None:
         command = [sys.executable, "-S", "-c", RETIRED, emulator.orchestration_url]
         found = json.loads(_run(command, PYTHONPATH=str(library), CIVITAI_API_TOKEN=emulator.token))
         (before,), (done,) = found["before"]["jobs"], found["done"]["jobs"]
-        assert before["scheduled"] is True
+        assert before["cost"] == done["cost"] > 0
         assert done["result"]["available"] is True
         assert done["result"]["blobUrl"].startswith(emulator.url)
         assert {transaction.workflow_id for transaction in emulator.ledger.transactions} == {
