@@ -153,7 +153,8 @@ def test_what_a_missing_extra_says(pytester: pytest.Pytester) -> None:
     outcome = pytester.runpytest_subprocess()
     outcome.assert_outcomes(errors=1, passed=1)
     outcome.stdout.fnmatch_lines(["the emulator needs starlette*, which *pip install 'civitai-ext[[]emulator]'"])
-    assert outcome.stdout.str().count("pip install") == 1
+    said = [line for line in outcome.outlines if "pip install" in line]
+    assert len([line for line in said if not line.startswith("ERROR")]) == 1  # in CI, the summary repeats it
 
 
 def test_it_costs_nothing_before_it_is_used() -> None:
