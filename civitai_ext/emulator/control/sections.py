@@ -250,7 +250,8 @@ def _account_ledger(account: Account) -> str:
     moves = account.ledger.transactions[: -_MOVES - 1 : -1]
     table = ""
     if moves:
-        count = f"{len(account.ledger.transactions)} transactions"
+        number = len(account.ledger.transactions)
+        count = "1 transaction" if number == 1 else f"{number} transactions"
         rows = "".join(map(_move, moves))
         table = f'<details data-key="l{account.id}" open><summary>{count}</summary>'
         table += f'<table class="moves">{rows}</table></details>'
