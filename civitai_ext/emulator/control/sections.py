@@ -282,9 +282,10 @@ def _delivery(delivery: Delivery) -> str:
     answered = delivery.status
     kind = f"s{answered // 100}" if answered else "bad" if delivery.attempt else ""
     told = answered or ("no answer" if delivery.attempt else "not posted")
+    event = escape(delivery.event).replace(":", ":<wbr>")
     return (
         f'<tr><td><time title="{delivery.at.isoformat()}">{delivery.at:%H:%M:%S}</time>'
-        f"<td><b>{escape(delivery.event)}</b> <small>{escape(delivery.url)}</small>"
+        f"<td><b>{event}</b> <small>{escape(delivery.url)}</small>"
         f'<td class="{kind}">{told}<td>{delivery.attempt or ""}</tr>'
     )
 
