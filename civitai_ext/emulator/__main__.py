@@ -36,6 +36,12 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _folder(text: str) -> Path:
+    if not text:  # as an unset variable of a shell
+        raise argparse.ArgumentTypeError("a folder has a name")
+    return Path(text)
+
+
 def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m civitai_ext.emulator",
@@ -52,7 +58,7 @@ def _parser() -> _Parser:
     what.add_argument("--models", type=int, metavar="N", help=f"size of the catalogue (default: {_MODELS})")
     what.add_argument("--token", help="the API key of the account (default: test-token)")
     what.add_argument("--tier", help="the membership of the account, or none (default: bronze)")
-    what.add_argument("--data", type=Path, metavar="DIR", help="folder that keeps what is made between runs")
+    what.add_argument("--data", type=_folder, metavar="DIR", help="folder that keeps what is made between runs")
     what.add_argument("--no-quirks", action="store_true", help="answer as documented, not as the services do")
     time = parser.add_argument_group("time")
     time.add_argument("--speed", type=float, default=1.0, help="how fast it passes, 0 stops it (default: %(default)g)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,8 @@ from civitai_ext.emulator.spending import Purse
 
 TIERS = ("founder", "bronze", "silver", "gold")
 """The memberships."""
+
+_SENDABLE = re.compile(r"[!-~]+")
 
 
 @dataclass
@@ -92,18 +95,20 @@ class Accounts:
             balance: Buzz per colour.
 
         Raises:
-            ValueError: The name or the key is taken, or there is no such membership or colour.
+            ValueError: The name or the key is taken or cannot be, or there is no such membership, colour or balance.
 
         """
         if tier is not None and tier not in TIERS:
             raise ValueError(f"there is no membership {tier!r}; there are {', '.join(TIERS)}")
+        if not username:
+            raise ValueError("an account has a name")
         if any(account.username == username for account in self):
             raise ValueError(f"there is an account {username!r} already")
         account = Account(
             id=len(self._accounts) + 1,
             username=username,
             email=f"{username}@example.com",
-            token=token or self._identifiers.hexadecimal(32),
+            token=self._identifiers.hexadecimal(32) if token is None else token,
             tier=tier,
             ledger=Ledger(balance, self._identifiers),
         )
@@ -123,12 +128,14 @@ class Accounts:
             expires: When it ends, by the emulator's clock.
 
         Raises:
-            ValueError: The key is taken, or the scope has bits that there are not.
+            ValueError: The key is taken or cannot be sent, or the scope has bits that there are not.
 
         """
         if not 0 <= scope <= ALL:
             raise ValueError(f"a scope is a sum of bits, 0 to {ALL}, not {scope}")
-        token = token or self._identifiers.hexadecimal(32)
+        token = self._identifiers.hexadecimal(32) if token is None else token
+        if not _SENDABLE.fullmatch(token):
+            raise ValueError(f"a token is one word of ASCII characters, not {token!r}: no header carries another one")
         if token in self._credentials:
             raise ValueError("there is such a token already")
         self._keys += 1

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 _FASTEST = 1_000_000.0
 _END = datetime(9000, 1, 1, tzinfo=UTC)
+_AFTER_THE_END = f"the clock ends with the year {_END.year - 1}"
 """Beyond that there would be no room for what ends some time after something else."""
 
 
@@ -29,8 +30,12 @@ class Clock:
 
     def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:
         self._speed = self._first_speed = _checked(speed)
+        if start is not None and not isinstance(start, datetime):
+            raise ValueError(f"start is a datetime, not {start!r}")
         self._first_moment = start
         self._start = (start or datetime.now(UTC)).astimezone(UTC)
+        if self._start >= _END:
+            raise ValueError(_AFTER_THE_END)
         self._real_start = time.monotonic()
         self._advanced = 0.0
         self._lock = threading.Lock()
@@ -72,7 +77,7 @@ class Clock:
         if not seconds >= 0:
             raise ValueError("the clock only moves forward")
         if not seconds < (_END - self.now()).total_seconds():
-            raise ValueError(f"the clock ends with the year {_END.year - 1}")
+            raise ValueError(_AFTER_THE_END)
         with self._lock:
             self._advanced += seconds
         self.wake()
@@ -125,6 +130,8 @@ class Clock:
 
 
 def _checked(speed: float) -> float:
+    if not isinstance(speed, int | float):
+        raise ValueError(f"speed is a number, not {speed!r}")
     if speed < 0:
         raise ValueError("speed must not be negative: time does not run backwards")
     if not speed <= _FASTEST:

@@ -11,6 +11,8 @@ Examples:
 
 from __future__ import annotations
 
+import json
+import math
 import random
 import re
 import threading
@@ -34,6 +36,8 @@ REVISION = "civitai_ext.emulator.revision"
 """Where the scope of a request says how often its file has become another one."""
 
 ANY = "* *"
+CHAOS_RATE = 0.2
+"""How many requests of all go wrong when `Faults.chaos` is not told otherwise."""
 CHAOS: tuple[int | Kind, ...] = (
     429, 500, 503, "html_page", "lost_answer", "cut_body", "duplicate_items", "repeat_cursor", "delay", "skew",
 )  # fmt: skip
@@ -46,7 +50,15 @@ _ENDS: tuple[End, ...] = ("close", "reset", "stall")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _PAGING = frozenset({"cursor", "page", "token"})
+_PATH = re.compile(r"[/*][^?#\s]*")
+_VERB = re.compile(r"[A-Z*]+")
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 999
+_WHOLE: Mapping[str, int | None] = {
+    "times": 0, "every": 1, "after": 0, "duplicate_items": 0, "repeat_cursor": 0, "cut_body": 0, "shift_range": None,
+}  # fmt: skip
+"""Arguments that are whole numbers, and the lowest of them."""
+_LONGEST = 100 * 365 * 86_400
+"""The seconds of a century: no clock is moved, and no date is off, by more."""
 _IN_A_ROW = 2
 # Codes and refresh tokens work once: whoever does not get the answer cannot ask for it again.
 _ONCE = "/api/auth/*token"
@@ -117,36 +129,50 @@ class Fault:
         effects = self._effects()
         if len(effects) > 1 and not ON_THE_WAY.issuperset(effects):
             raise ValueError(f"a fault does one thing, and {' and '.join(effects)} are several")
-        if len(self.route.split()) != 2:
-            raise ValueError("a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *'")
-        if self.status is not None and not _LOWEST_STATUS <= self.status <= _HIGHEST_STATUS:
-            raise ValueError(f"status is a number from {_LOWEST_STATUS} to {_HIGHEST_STATUS}, not {self.status}")
+        _check_route(self.route)
+        self._check_numbers()
+        _check_json("body", None if isinstance(self.body, bytes) else self.body)
+        _check_json("fields", dict(self.fields))
         if self.accepted and not (self.delay or "status" in effects or "html_page" in effects):
             raise ValueError("accepted goes with status, html_page or delay")
-        if self.every is not None and self.every < 1:
-            raise ValueError("every must be 1 or more")
         if self.end not in _ENDS:
             raise ValueError(f"there is no end {self.end!r}; there are {', '.join(_ENDS)}")
         if self.end != "close" and not (self.cuts or self.lost_answer or self.length is not None):
             raise ValueError("end goes with cut_body, lost_answer or a Content-Length among the headers")
-        if self.cut_body < 0:
-            raise ValueError("cut_body is True or a number of bytes, 0 or more")
         if self.body is not None and self.status is None:
             raise ValueError("body goes with status")
-        if self.rate is not None and not self.rate > 0:
-            raise ValueError("rate is a number of bytes a second, more than 0")
-        if self.delay < 0 or self.advance < 0:
-            raise ValueError("delay and advance are seconds, 0 or more: time does not run backwards")
         for name, value in self.headers.items():
             sendable = value is None or (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))
             if not _HEADER_NAME.fullmatch(name) or not sendable:
                 raise ValueError(f"the header {name!r} cannot be sent with the value {value!r}: a text or None")
+        wait = self.retry_after
+        if wait is not None and not (isinstance(wait, str) and _HEADER_VALUE.fullmatch(wait)):
+            raise ValueError(f"retry_after is a text, such as '2' or 'date', not {wait!r}")
         if self.length is not None and not (self.length.isascii() and self.length.isdecimal()):
             raise ValueError(f"Content-Length is a number, not {self.length!r}")
-        if not isinstance(self.skew, int):
-            raise ValueError(f"skew is a number of whole seconds, not {self.skew!r}")
         if not (effects or self.delay or self.rate or self.advance or self.skew):
             raise ValueError("a fault does one thing, and this one does nothing")
+
+    def _check_numbers(self) -> None:
+        status = self.status
+        if status is not None and not (isinstance(status, int) and _LOWEST_STATUS <= status <= _HIGHEST_STATUS):
+            raise ValueError(f"status is a number from {_LOWEST_STATUS} to {_HIGHEST_STATUS}, not {status!r}")
+        for name, lowest in _WHOLE.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and (lowest is None or value >= lowest)):
+                raise ValueError(
+                    f"{name} is a whole number{'' if lowest is None else f', {lowest} or more'}, not {value!r}"
+                )
+        if self.rate is not None and not (_is_number(self.rate) and self.rate > 0):
+            raise ValueError(f"rate is a number of bytes a second, more than 0, not {self.rate!r}")
+        for name in ("delay", "advance"):
+            value = getattr(self, name)
+            if not (_is_number(value) and 0 <= value <= _LONGEST):
+                raise ValueError(
+                    f"{name} is a number of seconds, 0 to a hundred years, not {value!r}: time does not run backwards"
+                )
+        if not (isinstance(self.skew, int) and abs(self.skew) <= _LONGEST):
+            raise ValueError(f"skew is a number of whole seconds, a hundred years at most, not {self.skew!r}")
 
     @property
     def cuts(self) -> bool:
@@ -201,6 +227,27 @@ class Fault:
             return False
         self.hits += 1
         return True
+
+
+def _check_route(route: str) -> None:
+    words = route.split() if isinstance(route, str) else ()
+    if len(words) != 2:
+        raise ValueError(f"a route is a verb and a path, such as 'GET /api/v1/models' or 'GET *', not {route!r}")
+    if not (_VERB.fullmatch(words[0]) and _PATH.fullmatch(words[1])):
+        raise ValueError(
+            f"no request fits the route {route!r}: verbs are in capitals, paths begin with / or * and have no query"
+        )
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} cannot be sent as JSON: {error}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 class Verdict(NamedTuple):
@@ -389,7 +436,7 @@ class Faults:
             The fault, whose `hits` tell how often it went wrong.
 
         Raises:
-            ValueError: The fault does nothing, or several things at once.
+            ValueError: The fault does nothing, several things at once, or what cannot be; or no request fits it.
 
         """
         fault = Fault(
@@ -416,7 +463,9 @@ class Faults:
                 raise KeyError(id)
             self._faults.remove(found)
 
-    def chaos(self, seed: int, rate: float = 0.2, kinds: Sequence[int | Kind] = CHAOS, *, route: str = ANY) -> None:
+    def chaos(
+        self, seed: int, rate: float = CHAOS_RATE, kinds: Sequence[int | Kind] = CHAOS, *, route: str = ANY
+    ) -> None:
         """Let things go wrong by chance, the same ones for the same requests and seed.
 
         The same request does not fail more than twice in a row; requests are the same if verb, path and query are.
@@ -430,11 +479,13 @@ class Faults:
             route: Which requests it may happen to.
 
         Raises:
-            ValueError: A kind is none that can be drawn, or the rate is none.
+            ValueError: A kind is none that can be drawn, there is none, or the rate or the route is none.
 
         """
-        if not 0 <= rate <= 1:
+        if not (_is_number(rate) and 0 <= rate <= 1):
             raise ValueError(f"rate is a part of all requests, 0 to 1, not {rate!r}")
+        if not kinds or isinstance(kinds, str):
+            raise ValueError(f"kinds is a list such as [503, 'lost_answer'], not {kinds!r}")
         for kind in kinds:
             _drawn(route, kind)
         with self._lock:

@@ -62,9 +62,14 @@ class Ledger:
     """
 
     def __init__(self, balance: Mapping[str, int], identifiers: Identifiers) -> None:
+        if not isinstance(balance, Mapping):
+            raise ValueError(f"a balance is Buzz per colour, such as {{'blue': 500}}, not {balance!r}")
         unknown = set(balance) - set(COLOURS)
         if unknown:
             raise ValueError(f"unknown Buzz colours {sorted(unknown)}; there are {', '.join(COLOURS)}")
+        for colour, amount in balance.items():
+            if not (isinstance(amount, int) and amount >= 0):
+                raise ValueError(f"{colour} Buzz is a whole number, 0 or more, not {amount!r}")
         self.balance: dict[str, int] = {colour: balance.get(colour, 0) for colour in COLOURS}
         self.transactions: list[Transaction] = []
         self._identifiers = identifiers

@@ -81,8 +81,8 @@ def choose_quirks(quirks: bool | Iterable[str]) -> frozenset[Quirk]:
     """
     if isinstance(quirks, bool):
         return frozenset(Quirk) if quirks else frozenset()
-    if isinstance(quirks, str):
-        raise ValueError(f"quirks is True, False or a set of names: {{{quirks!r}}}, not {quirks!r}")
+    if isinstance(quirks, str) or not isinstance(quirks, Iterable):
+        raise ValueError(f"quirks is True, False or a set of names such as {{'vault-500'}}, not {quirks!r}")
     names = set(quirks)
     if unknown := sorted(map(str, names - {*Quirk})):
         raise ValueError(f"there is no quirk {', '.join(unknown)}; there are {', '.join(Quirk)}")

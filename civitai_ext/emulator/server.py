@@ -117,8 +117,19 @@ class Emulator:
         deduplicate: bool = False,
         quirks: bool | Iterable[str] = True,
     ) -> None:
-        if large_file < 0:
-            raise ValueError("large_file is a length: 0 or more")
+        whole = {
+            "port": port,
+            "auth_port": auth_port,
+            "models": models,
+            "chunk_size": chunk_size,
+            "large_file": large_file,
+            "download_quota": download_quota,
+        }
+        for name, value in whole.items():
+            if value is not None and not (isinstance(value, int) and value >= 0):
+                raise ValueError(f"{name} is a whole number, 0 or more, not {value!r}")
+        if not isinstance(seed, int):
+            raise ValueError(f"seed is a whole number, not {seed!r}")
         self._quirks = choose_quirks(quirks)
         self._deduplicates = deduplicate
         self._port = port

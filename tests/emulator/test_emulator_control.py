@@ -214,12 +214,16 @@ def test_faults_are_added_listed_and_removed(control: httpx.Client, emulator: Em
     assert client.get("/api/v1/models").status_code == 200
 
 
-def test_chaos_over_http_is_that_of_python(control: httpx.Client, client: httpx.Client) -> None:
+def test_chaos_over_http_is_that_of_python(control: httpx.Client, emulator: Emulator, client: httpx.Client) -> None:
     answer = control.post("chaos", json={"seed": 3, "rate": 1, "kinds": [429]})
     assert answer.status_code == 201
     assert client.get("/api/v1/enums").status_code == 429
     (chaos,) = control.get("faults").json()["chaos"]
-    assert chaos == {"route": "GET *", "seed": 3, "rate": 1, "kinds": [429], "hits": 1}
+    assert chaos == {"route": "* *", "seed": 3, "rate": 1, "kinds": [429], "hits": 1}
+    (_, usual) = control.post("chaos", json={"seed": 3}).json()["chaos"]
+    emulator.faults.clear()
+    emulator.faults.chaos(3)
+    assert control.get("faults").json()["chaos"] == [usual]
 
 
 # Accounts and the accounts service

@@ -290,9 +290,15 @@ def test_a_state_that_cannot_be_saved_is_said_once_and_the_emulator_goes_on(
     ("name", "content", "said"),
     [
         ("emulator.json", b"{", "emulator.json is damaged"),
-        ("emulator.json", b"[]", "emulator.json is damaged"),
+        ("emulator.json", b"[]", "holds something else"),
+        ("emulator.json", b"{}", "holds something else"),
         ("emulator.json", b'{"format": "other"}', "holds something else"),
         ("emulator.json", b'{"format": "civitai-ext-emulator", "version": 2, "settings": {}}', "another version"),
+        (
+            "emulator.json",
+            b'{"format": "civitai-ext-emulator", "version": 1, "settings": {"a": 1}}',
+            "its settings are not",
+        ),
         ("state.json", b"", "state.json is damaged"),
         ("state.json", b"[" * 100_000, "state.json is damaged"),
         ("state.json", b"[]", "state.json is damaged"),
@@ -353,13 +359,13 @@ def test_a_folder_belongs_to_one_emulator_and_to_its_settings(tmp_path: Path) ->
 
 
 def test_the_command_knows_the_settings_of_a_folder_and_ends_cleanly(tmp_path: Path) -> None:
-    with Emulator(speed=0, models=3, seed=9, token="a 'quoted' token", tier=None, data=tmp_path):
+    with Emulator(speed=0, models=3, seed=9, token="a'quoted'token", tier=None, data=tmp_path):
         pass
     with _command(tmp_path, "--speed", "0") as process:
         lines = _printed(process)
         shown = subprocess.check_output(["sh", "-c", f'{lines}\necho "$CIVITAI_SITE_URL $CIVITAI_TOKEN"'], text=True)
         url, _, token = shown.strip().partition(" ")
-        assert token == "a 'quoted' token"
+        assert token == "a'quoted'token"
         found = _request("GET", f"{url}/_emulator/state").json()
         assert (found["seed"], found["models"]) == (9, 4)
         process.send_signal(signal.SIGTERM)
@@ -375,6 +381,10 @@ def test_the_command_knows_the_settings_of_a_folder_and_ends_cleanly(tmp_path: P
         (["--start", "yesterday"], "'yesterday' is no moment"),
         (["--data", str(Path(__file__).parent)], "holds something else"),
         (["--speed", "nan"], "speed"),
+        (["--start", "9999-12-31T23:59:59Z"], "the clock ends with the year 8999"),
+        (["--token", ""], "a token is one word"),
+        (["--token", "two words"], "a token is one word"),
+        (["--data", ""], "--data: a folder has a name"),
     ],
 )
 def test_bad_arguments_are_one_line(

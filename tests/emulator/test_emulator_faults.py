@@ -97,16 +97,34 @@ def test_a_file_changes_with_every_hit_and_for_everybody() -> None:
         ({}, "does one thing"),
         ({"times": 1}, "does one thing"),
         ({"status": 500, "lost_answer": True}, "does one thing"),
-        ({"status": 500, "every": 0}, "every must be"),
+        ({"status": 500, "every": 0}, "every is a whole number, 1 or more"),
+        ({"status": 500, "times": -1}, "times is a whole number, 0 or more, not -1"),
+        ({"status": 500, "after": "1"}, "after is a whole number, 0 or more, not '1'"),
+        ({"status": "500"}, "status is a number from 200 to 999, not '500'"),
+        ({"status": 500, "retry_after": 2}, "retry_after is a text, such as '2'"),
+        ({"status": 500, "retry_after": "2\r\nX: y"}, "retry_after is a text"),
+        ({"status": 500, "body": {1}}, "body cannot be sent as JSON"),
+        ({"fields": {"a": {1}}}, "fields cannot be sent as JSON"),
+        ({"duplicate_items": -1}, "duplicate_items is a whole number"),
+        ({"repeat_cursor": -1}, "repeat_cursor is a whole number"),
+        ({"shift_range": 0.5}, "shift_range is a whole number, not 0.5"),
         ({"status": 500, "route": "/api"}, "a verb and a path"),
+        ({"status": 500, "route": None}, "a verb and a path"),
+        ({"status": 500, "route": "get /api/v1/models"}, "no request fits .* verbs are in capitals"),
+        ({"status": 500, "route": "GET api/v1/models"}, "no request fits .* paths begin with /"),
+        ({"status": 500, "route": "GET http://127.0.0.1/api/v1/models"}, "no request fits"),
+        ({"status": 500, "route": "GET /api/v1/models?limit=1"}, "no request fits .* no query"),
         ({"status": 500, "cut_body": 5}, "status and cut_body are several"),
         ({"lost_answer": True, "ignore_range": True}, "lost_answer and ignore_range are several"),
         ({"fields": {"a": 1}, "headers": {"A": "b"}}, "fields and headers are several"),
-        ({"cut_body": -1}, "cut_body is True or a number"),
+        ({"cut_body": -1}, "cut_body is a whole number, 0 or more"),
         ({"end": "reset", "delay": 1}, "end goes with"),
         ({"end": "bang", "cut_body": True}, "close, reset, stall"),
         ({"rate": 0}, "rate is a number"),
         ({"rate": float("nan")}, "rate is a number"),
+        ({"rate": float("inf")}, "rate is a number"),
+        ({"delay": float("nan")}, "delay is a number of seconds"),
+        ({"advance": 1e12}, "advance is a number of seconds, 0 to a hundred years"),
         ({"delay": -1}, "time does not run backwards"),
         ({"advance": -1, "status": 500}, "time does not run backwards"),
         ({"body": {"error": "x"}}, "body goes with status"),
@@ -115,6 +133,7 @@ def test_a_file_changes_with_every_hit_and_for_everybody() -> None:
         ({"headers": {"no name": "a"}}, "cannot be sent"),
         ({"headers": {"Content-Length": 5}}, "a text or None"),
         ({"skew": 0.5}, "whole seconds"),
+        ({"skew": 10**12}, "a hundred years at most"),
     ],
 )
 def test_faults_that_make_no_sense(wrong: dict[str, Any], reason: str) -> None:
@@ -127,6 +146,10 @@ def test_chaos_draws_only_what_needs_no_particulars() -> None:
         Faults().chaos(1, 0.5, ["fields"])
     with pytest.raises(ValueError, match="0 to 1, not 20"):
         Faults().chaos(1, 20)
+    with pytest.raises(ValueError, match=r"kinds is a list such as .*, not \[\]"):
+        Faults().chaos(1, kinds=[])
+    with pytest.raises(ValueError, match="not 'delay'"):
+        Faults().chaos(1, kinds="delay")  # type: ignore[arg-type]  # what somebody may write
 
 
 def test_chaos_follows_from_its_seed_whatever_the_order() -> None:

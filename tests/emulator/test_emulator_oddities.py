@@ -236,5 +236,5 @@ def test_a_file_in_pieces_is_the_file() -> None:
 
 
 def test_the_length_of_the_large_file_is_checked() -> None:
-    with pytest.raises(ValueError, match="large_file is a length"):
+    with pytest.raises(ValueError, match="large_file is a whole number, 0 or more, not -1"):
         Emulator(large_file=-1)

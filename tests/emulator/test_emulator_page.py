@@ -168,9 +168,9 @@ def test_nothing_from_outside_becomes_a_tag(emulator: Emulator, client: httpx.Cl
     plain = _page(emulator)
     allowed = {name for name, _ in plain.tags} | {
         "article", "ol", "li", "a", "img", "i", "table", "thead", "tr", "th", "td", "details", "summary", "pre", "code",
-        "mark", "ul", "em", "footer", "p", "b", "small", "span", "time", "progress",
+        "mark", "ul", "em", "footer", "p", "b", "small", "span", "time", "progress", "wbr",
     }  # fmt: skip
-    emulator.accounts.add(HOSTILE, token=HOSTILE)
+    emulator.accounts.add(HOSTILE, token=HOSTILE.replace(" ", "/"))
     emulator.faults.add("GET /<script>*", status=503, body={"x": HOSTILE})
     callback = {"url": f"https://a.example/{HOSTILE}", "type": ["workflow:*"]}
     step = _image(HOSTILE) | {"name": HOSTILE}

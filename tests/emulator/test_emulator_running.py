@@ -16,8 +16,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -66,6 +67,28 @@ def test_a_taken_port_is_one_clear_line() -> None:
 def test_it_must_run_to_have_an_address() -> None:
     with pytest.raises(EmulatorError, match="not running"):
         _ = Emulator(models=1).url
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"models": "5"}, "models is a whole number, 0 or more, not '5'"),
+        ({"port": "x"}, "port is a whole number"),
+        ({"download_quota": -1}, "download_quota is a whole number, 0 or more"),
+        ({"seed": "x"}, "seed is a whole number, not 'x'"),
+        ({"speed": "fast"}, "speed is a number, not 'fast'"),
+        ({"start": "2026-01-01"}, "start is a datetime, not '2026-01-01'"),
+        ({"start": datetime(9000, 1, 1, tzinfo=UTC)}, "the clock ends with the year 8999"),
+        ({"balance": 5}, "a balance is Buzz per colour, .*, not 5"),
+        ({"balance": {"blue": -5}}, "blue Buzz is a whole number, 0 or more, not -5"),
+        ({"token": ""}, "a token is one word"),
+        ({"token": "tö\nken"}, "a token is one word"),
+        ({"quirks": None}, "quirks is True, False or a set of names"),
+    ],
+)
+def test_arguments_that_cannot_be_are_told_at_once(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Emulator(**{"models": 1} | wrong)
 
 
 def test_its_clock_begins_at_the_moment_that_it_is_given() -> None:

@@ -13,7 +13,7 @@ from civitai_ext.emulator.accounts import Account
 from civitai_ext.emulator.control import views
 from civitai_ext.emulator.control.desk import Desk
 from civitai_ext.emulator.control.views import Json
-from civitai_ext.emulator.faults import CHAOS, Kind
+from civitai_ext.emulator.faults import ANY, CHAOS, CHAOS_RATE, Kind
 from civitai_ext.emulator.jobs import Job
 from civitai_ext.emulator.oauth.clients import AUTHORIZATION_CODE, REFRESH_TOKEN, Client
 from civitai_ext.emulator.scopes import FULL
@@ -146,7 +146,9 @@ class Operations:
 
     # What goes wrong
 
-    def add_chaos(self, seed: int, rate: float, kinds: Sequence[int | Kind] = CHAOS, route: str = "GET *") -> Json:
+    def add_chaos(
+        self, seed: int, rate: float = CHAOS_RATE, kinds: Sequence[int | Kind] = CHAOS, route: str = ANY
+    ) -> Json:
         """Let things go wrong by chance; see `Faults.chaos`."""
         self._desk.faults.chaos(seed, rate, kinds, route=route)
         return self.faults()

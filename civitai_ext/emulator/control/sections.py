@@ -250,7 +250,8 @@ def _account_ledger(account: Account) -> str:
     moves = account.ledger.transactions[: -_MOVES - 1 : -1]
     table = ""
     if moves:
-        count = f"{len(account.ledger.transactions)} transactions"
+        number = len(account.ledger.transactions)
+        count = "1 transaction" if number == 1 else f"{number} transactions"
         rows = "".join(map(_move, moves))
         table = f'<details data-key="l{account.id}" open><summary>{count}</summary>'
         table += f'<table class="moves">{rows}</table></details>'
@@ -281,9 +282,10 @@ def _delivery(delivery: Delivery) -> str:
     answered = delivery.status
     kind = f"s{answered // 100}" if answered else "bad" if delivery.attempt else ""
     told = answered or ("no answer" if delivery.attempt else "not posted")
+    event = escape(delivery.event).replace(":", ":<wbr>")
     return (
         f'<tr><td><time title="{delivery.at.isoformat()}">{delivery.at:%H:%M:%S}</time>'
-        f"<td><b>{escape(delivery.event)}</b> <small>{escape(delivery.url)}</small>"
+        f"<td><b>{event}</b> <small>{escape(delivery.url)}</small>"
         f'<td class="{kind}">{told}<td>{delivery.attempt or ""}</tr>'
     )
 

@@ -19,6 +19,7 @@ from civitai_ext.emulator.keeping.graph import Json
 _FORMAT = "civitai-ext-emulator"
 _VERSION = 1
 _ABOUT, _STATE, _CONTENTS, _LOCK = "emulator.json", "state.json", "contents", "lock"
+_SETTINGS = {"seed", "models", "token", "tier"}
 
 
 class FolderError(RuntimeError):
@@ -41,16 +42,18 @@ def settings_of(path: Path) -> dict[str, Any]:
                 raise FolderError(f"{path} holds something else; choose an empty folder, or a new one")
             return {}
         found = json.loads(about.read_bytes())
-        if found["format"] != _FORMAT or not isinstance(found["settings"], dict):
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise FolderError(f"{path} holds something else; choose an empty folder, or a new one")
         if found["version"] != _VERSION:
             raise FolderError(
                 f"{path} was made by another version of the emulator (its format is {found['version']}, "
                 f"this one knows {_VERSION}); choose another folder"
             )
+        if found["settings"].keys() != _SETTINGS:
+            raise ValueError(f"its settings are not {', '.join(sorted(_SETTINGS))}")
     except OSError as error:
         raise FolderError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise FolderError(f"{about} is damaged: {error}; choose another folder") from error
     return dict(found["settings"])
 
