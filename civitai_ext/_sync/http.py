@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 
 from civitai_api.runtime import Response
@@ -54,9 +53,6 @@ _ON_THIS_MACHINE: Final = ("http://localhost", "http://*.localhost", "http://127
 
 # With these no connection was made, so the service knows nothing of the request.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_TIMEOUTS: Final = (httpx.TimeoutException, httpcore.TimeoutException)
-# What reading directly from a connection raises.
-_BROKEN: Final = (httpcore.NetworkError, httpcore.TimeoutException)
 _NOT_SENDABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
 
 
@@ -96,7 +92,7 @@ class Stream:
                         done += len(chunk)
                         yield chunk
                     break
-        except (httpx.HTTPError, *_BROKEN) as error:
+        except _broken() as error:
             failure = self._cut(error)
         if failure is not None:
             raise failure
@@ -136,7 +132,7 @@ class Stream:
         return Response(self.status, self.headers, bytes(body))
 
     def _cut(self, error: Exception) -> CivitaiError:
-        if isinstance(error, _TIMEOUTS):
+        if isinstance(error, _timeouts()):
             return _failure(error, str(self._response.url))
         return _with_cause(self._unexpected(f"the body is not whole ({_reason(error)})", truncated=True), error)
 
@@ -343,6 +339,20 @@ def _proxy_url(url: str) -> str:
     )
 
 
+def _timeouts() -> tuple[type[Exception], ...]:
+    """What says that something took too long."""
+    import httpcore  # loaded here, for its exceptions: the first request needs it, and the client does not
+
+    return (httpx.TimeoutException, httpcore.TimeoutException)
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What reading raises, be it directly from a connection."""
+    import httpcore
+
+    return (httpx.HTTPError, httpcore.NetworkError, httpcore.TimeoutException)
+
+
 def _failure(error: Exception, url: str) -> CivitaiError:
     """The exception for a request that got no answer."""
     try:
@@ -353,7 +363,7 @@ def _failure(error: Exception, url: str) -> CivitaiError:
         # Its text quotes the header that is at fault, which may be the one with the token.
         return InvalidRequest(f"The URL or a header of the request to {host or 'the service'} cannot be sent")
     sent = not isinstance(error, _NOT_SENT)
-    if isinstance(error, _TIMEOUTS):
+    if isinstance(error, _timeouts()):
         doing = "answer" if sent else "accept a connection"
         return RequestTimeout(f"{host} did not {doing} in time", host=host, sent=sent)
     doing = "The connection to {} broke" if sent else "No connection could be made to {}"
