@@ -330,14 +330,21 @@ def names_in(folder: Path) -> list[str]:
 
 
 def asked_for(emulator: Emulator) -> int:
-    """How many bytes of files the last call asked for, whether they came or not; looking at a file does not count."""
+    """How many bytes of files the last call asked for, whether they came or not; looking at a file does not count.
+
+    What two connections asked for counts once: the second one takes over what the first one has not got to yet.
+    """
     asked = [each for each in emulator.journal if each.path.startswith("/storage/") and each.range != "bytes=0-0"]
     # Of the call before, some requests may still have been under way. They have another signed URL.
     latest = max(dict(each.query)["expires"] for each in asked)
     found = [
         re.fullmatch(r"bytes=(\d+)-(\d+)", each.range or "") for each in asked if ("expires", latest) in each.query
     ]
-    return sum(GIGABYTE if each is None else int(each[2]) - int(each[1]) + 1 for each in found)
+    asked_bytes, reached = 0, 0
+    for start, end in sorted((0, GIGABYTE) if each is None else (int(each[1]), int(each[2]) + 1) for each in found):
+        asked_bytes += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return asked_bytes
 
 
 def begin(emulator: Emulator, folder: Path, case: Case) -> None:
