@@ -16,7 +16,9 @@ from civitai_ext._version import __version__
 _MODELS = 2000
 _AFTERWARDS = """\
 what it prints can be read by a shell:
+  rm -f emulator.env
   python -m civitai_ext.emulator > emulator.env &
+  until [ -s emulator.env ]; do sleep 0.1; done
   . ./emulator.env
 """
 
