@@ -139,3 +139,13 @@ def test_a_callback_has_an_address_that_can_be(asking: httpx.Client, url: str) -
         WORKFLOWS, json={"steps": [{"$type": "echo", "input": {"message": "m"}}], "callbacks": callbacks}
     )
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["callbacks[0].url"])
+
+
+def test_what_is_changed_of_a_workflow_has_its_type(asking: httpx.Client) -> None:
+    step = {"$type": "echo", "input": {"message": "x"}}
+    id = asking.post(WORKFLOWS, json={"steps": [step]}).json()["id"]
+    assert asking.post(f"{WORKFLOWS}/{id}/tags", json=[]).status_code == 400
+    assert asking.put(f"{WORKFLOWS}/{id}", json={"allowMatureContent": -5}).status_code == 400
+    assert asking.put(f"{WORKFLOWS}/{id}", json={"allowMatureContent": None}).status_code == 204
+    assert asking.post(f"{WORKFLOWS}/{id}/tags", json="kept").status_code == 204
+    assert asking.get(f"{WORKFLOWS}/{id}").json()["tags"] == ["kept"]

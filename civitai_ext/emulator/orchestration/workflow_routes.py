@@ -181,6 +181,8 @@ def _change(world: World, workflow: Workflow, changes: dict[str, Any]) -> None:
     faults: Faults = {}
     if not isinstance(changes.get("metadata", {}), dict):
         faults["metadata"] = ["The metadata field must be an object."]
+    if not isinstance(changes.get("allowMatureContent", False), bool | None):
+        faults["allowMatureContent"] = ["The allowMatureContent field must be true or false."]
     if "tags" in changes:
         check_tags(changes["tags"], faults)
     if faults:
@@ -202,7 +204,9 @@ async def _delete(request: Request, world: World, caller: Account) -> Response:
 async def _add_tag(request: Request, world: World, caller: Account) -> Response:
     workflow = _find(request, world, caller)
     tag = await json_body(request)
-    _change(world, workflow, {"tags": list(dict.fromkeys([*workflow.tags, tag])) if isinstance(tag, str) else tag})
+    if not isinstance(tag, str):
+        refuse_problem(400, errors={"$": ["The request body must be a JSON text."]})
+    _change(world, workflow, {"tags": list(dict.fromkeys([*workflow.tags, tag]))})
     return Response(status_code=204)
 
 
