@@ -138,9 +138,9 @@ class AsyncTransport:
             CivitaiError: What `attempt` raised in the end, or why the login could not be renewed now.
         """
         login = self.config.login
-        if login is None or not authenticated or not self.knows_caller(url):
-            token = self.config.token if authenticated and self.knows_caller(url) else None
-            return await attempt(self._headers(token))
+        named = authenticated and self.knows_caller(url)
+        if login is None or not named:
+            return await attempt(self._headers(self.config.token if named else None))
         token = login.given(await AsyncOutcome.of(login.renewal()))
         try:
             result = await attempt(self._headers(token))

@@ -196,7 +196,7 @@ class Login:
         return [secret for secret in found if secret is not None]
 
     def token(self) -> Secret:
-        """Give an access token that works, and renew it first if it is about to expire.
+        """Give an access token that works: it is renewed if it has expired, and beside that if it is about to.
 
         Raises:
             LoginExpired: It cannot be renewed: log in again.
@@ -229,26 +229,21 @@ class Login:
         if self._process != os.getpid():  # a forked child has neither the thread that was at it nor who holds this
             self._process, self._lock, self._renewal = os.getpid(), threading.Lock(), None
         with self._lock:
-            if self._renewal is not None and not self._renewal.done():
-                return self._meanwhile(refused) or self._renewal
-            future: Future[Tokens | CivitaiError] = Future()
-            future.set_running_or_notify_cancel()  # else a task that is canceled would cancel it for all
-            if self._known is not None and not self._is_due(self._known.tokens, refused):
-                future.set_result(self._known.tokens)
-                return future
-            self._renewal = future
-            try:
-                threading.Thread(target=self._renew, args=(future, refused), name="civitai-login").start()
-            except RuntimeError:  # while Python ends, there are no new threads
-                self._renew(future, refused)
-            return self._meanwhile(refused) or future
+            if self._renewal is None or self._renewal.done():
+                if self._known is not None and not self._is_due(self._known.tokens, refused):
+                    return _settled(self._known.tokens)
+                self._renewal = self._begin(refused)
+            if self._known is None or self._known.tokens.access_token == refused or _is_over(self._known.tokens):
+                return self._renewal
+            return _settled(self._known.tokens)  # as long as the old ones work, nobody waits for the next
 
-    def _meanwhile(self, refused: str | None) -> Future[Tokens | CivitaiError] | None:
-        """Give the old tokens while the next ones are on their way: as long as they work, nobody waits."""
-        if self._known is None or self._known.tokens.access_token == refused or _is_over(self._known.tokens):
-            return None
+    def _begin(self, refused: str | None) -> Future[Tokens | CivitaiError]:
         future: Future[Tokens | CivitaiError] = Future()
-        future.set_result(self._known.tokens)
+        future.set_running_or_notify_cancel()  # else a task that is canceled would cancel it for all
+        try:
+            threading.Thread(target=self._renew, args=(future, refused), name="civitai-login").start()
+        except RuntimeError:  # while Python ends, there are no new threads
+            self._renew(future, refused)
         return future
 
     def given(self, outcome: Tokens | CivitaiError) -> Secret:
@@ -433,6 +428,13 @@ class Login:
 
     def __repr__(self) -> str:
         return f"<Login {self.account!r}>"
+
+
+def _settled(tokens: Tokens) -> Future[Tokens | CivitaiError]:
+    """Give what nobody has to wait for, in the form of what is waited for."""
+    future: Future[Tokens | CivitaiError] = Future()
+    future.set_result(tokens)
+    return future
 
 
 def _is_over(tokens: Tokens, *, early: bool = False) -> bool:
